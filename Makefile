@@ -1,0 +1,188 @@
+# mammograd: one Makefile, GNU make, gcc or clang.  `make help` lists the targets.
+#
+#   make                  libraries and apps, optimised
+#   make SAN=address,undefined test     the same under sanitizers, in a build tree of its own
+#   make CC=clang BUILD=build/clang     another compiler, another tree
+#
+# New .c files in a layer's folder are picked up by themselves.
+
+CC       ?= cc
+CXX      ?= c++
+AR       ?= ar
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+SAN      ?=
+comma    := ,
+BUILD    ?= build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
+PYTHON   ?= python3
+VERSION  := 0.1.0
+
+OPT      ?= -O2 -g
+STD      := -std=c17 -D_GNU_SOURCE
+WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith
+# Rounding must not depend on the compiler's taste: no contraction, no fast-math, anywhere.
+FP       := -ffp-contract=off -fno-math-errno
+SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+CFLAGS   ?=
+CPPFLAGS += -I. -DMG_VERSION='"$(VERSION)"'
+ALL_CFLAGS = $(STD) $(OPT) $(WARN) $(FP) $(SANFLAGS) $(CFLAGS)
+# The parsers and everything that handles sizes from files: implicit narrowing is an error.
+CONVERSION_DIRS := dicom data tensor optim autograd
+LDLIBS   := -lpng -lopenjp2 -lcharls -lz -lpthread -ldl -lm
+
+# --- sources -------------------------------------------------------------------------------------
+LAYERS   := tensor ops autograd nn optim dicom data
+LIB_SRC  := $(foreach d,$(LAYERS),$(wildcard $(d)/*.c))
+OPS_SRC  := $(filter-out ops/op.c ops/table.c ops/check.c ops/error_model.c,$(wildcard ops/*.c))
+CPU_ONCE := $(wildcard ops/cpu/dispatch.c ops/cpu/*_amx.c ops/cpu/*_bf16.c)
+CPU_SRC  := $(filter-out $(CPU_ONCE),$(wildcard ops/cpu/*.c))
+APP_LIB  := $(wildcard apps/lib/*.c)
+APP_MAIN := $(wildcard apps/*.c)
+APPS     := $(APP_MAIN:.c=)
+
+# Each CPU kernel is one source, compiled once per instruction set (ops/cpu/vec.h).
+ifneq (,$(findstring x86_64,$(shell $(CC) -dumpmachine)))
+ISAS := scalar avx2 avx512
+else
+ISAS := scalar
+endif
+ISA_scalar := -DMG_ISA_SCALAR -DMG_ISA=scalar
+ISA_avx2   := -DMG_ISA_AVX2 -DMG_ISA=avx2 -mavx2 -mfma -mf16c
+ISA_avx512 := -DMG_ISA_AVX512 -DMG_ISA=avx512 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf16c -mprefer-vector-width=512
+ISA_amx    := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mamx-tile -mamx-bf16 -mavx2 -mfma
+ISA_bf16   := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mavx2 -mfma
+
+OBJ      := $(LIB_SRC:%.c=$(BUILD)/obj/%.o) \
+            $(OPS_SRC:%.c=$(BUILD)/obj/%.f32.o) \
+            $(CPU_ONCE:%.c=$(BUILD)/obj/%.o) \
+            $(foreach i,$(ISAS),$(CPU_SRC:%.c=$(BUILD)/obj/%.$(i).o))
+LIB      := $(BUILD)/libmammograd.a
+APPLIB   := $(BUILD)/libmgapps.a
+
+TEST_SRC := $(wildcard tests/*/test_*.c)
+LONG_SRC := $(wildcard tests/*/long_*.c)
+TESTS    := $(TEST_SRC:%.c=$(BUILD)/%)
+LONGS    := $(LONG_SRC:%.c=$(BUILD)/%)
+TEST_LIB := $(wildcard tests/lib/*.c)
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+BENCH_SRC:= $(wildcard bench/bench_*.c)
+BENCHES  := $(BENCH_SRC:%.c=$(BUILD)/%)
+
+.PHONY: all lib apps deps demo test test-long gradcheck check format bench docs fuzz install clean help
+.DEFAULT_GOAL := all
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+all: lib apps                                    ## libraries and apps
+lib: $(LIB)
+apps: $(APPS)
+
+# --- compile -------------------------------------------------------------------------------------
+DEPGEN = -MMD -MP -MF $(@:.o=.d)
+conv   = $(if $(filter $(firstword $(subst /, ,$<)),$(CONVERSION_DIRS)),-Wconversion -Wno-sign-conversion)
+
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(CPPFLAGS) $(ALL_CFLAGS)' | cmp -s - $@ || echo '$(CC) $(CPPFLAGS) $(ALL_CFLAGS)' > $@
+FORCE:
+
+$(BUILD)/obj/ops/cpu/%.scalar.o: ops/cpu/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -O3 $(ISA_scalar) $(DEPGEN) -c $< -o $@
+$(BUILD)/obj/ops/cpu/%.avx2.o: ops/cpu/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -O3 $(ISA_avx2) $(DEPGEN) -c $< -o $@
+$(BUILD)/obj/ops/cpu/%.avx512.o: ops/cpu/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -O3 $(ISA_avx512) $(DEPGEN) -c $< -o $@
+$(BUILD)/obj/ops/cpu/%_amx.o: ops/cpu/%_amx.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -O3 $(ISA_amx) $(DEPGEN) -c $< -o $@
+$(BUILD)/obj/ops/cpu/%_bf16.o: ops/cpu/%_bf16.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -O3 $(ISA_bf16) $(DEPGEN) -c $< -o $@
+# The reference of an op is written over `real` and compiled twice: f64 (X.o) and f32 (X.f32.o).
+$(BUILD)/obj/ops/%.f32.o: ops/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -DMG_REAL_F32 $(DEPGEN) -c $< -o $@
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(conv) $(DEPGEN) -c $< -o $@
+
+$(LIB): $(OBJ)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+$(APPLIB): $(APP_LIB:%.c=$(BUILD)/obj/%.o)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+$(APPS): apps/%: $(BUILD)/bin/%
+	@cp -f $< $@
+$(BUILD)/bin/%: $(BUILD)/obj/apps/%.o $(APPLIB) $(LIB)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $< $(APPLIB) $(LIB) $(LDLIBS) -o $@
+
+# --- tests ---------------------------------------------------------------------------------------
+# tests/<area>/test_*.c are Criterion suites run by `make test`; long_*.c by `make test-long`.
+$(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_LIB:%.c=$(BUILD)/obj/%.o) $(APPLIB) $(LIB)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(filter %.o,$^) $(APPLIB) $(LIB) -lcriterion $(LDLIBS) -o $@
+
+test: $(BUILD)/.deps apps $(TESTS)               ## the test suite (minutes)
+	@BUILD=$(BUILD) MG_APPS=$(BUILD)/bin tests/run.sh $(TESTS)
+test-long: test $(LONGS)                         ## slow suites and 60 s of every fuzz target
+	@BUILD=$(BUILD) MG_APPS=$(BUILD)/bin tests/run.sh $(LONGS)
+	@$(MAKE) fuzz FUZZ_SECONDS=60
+gradcheck: $(BUILD)/tests/ops/test_gradcheck     ## gradient check of every op, with planted bugs
+	@$(BUILD)/tests/ops/test_gradcheck
+
+FUZZ_SECONDS ?= 300
+fuzz:                                            ## every parser under libFuzzer (clang), FUZZ_SECONDS each
+	@tests/fuzz/run.sh $(FUZZ_SECONDS) $(FUZZ_SRC)
+
+check:                                           ## format, layers, file sizes, static analysis
+	@tools/check.sh
+format:                                          ## clang-format everything in place
+	@clang-format -i $$(git ls-files '*.c' '*.h' '*.cu' '*.cuh')
+
+# --- everything else -----------------------------------------------------------------------------
+$(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(APPLIB) $(LIB)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $< $(APPLIB) $(LIB) $(LDLIBS) -o $@
+bench: apps $(BENCHES)                           ## timings on this machine
+	@for b in $(BENCHES); do echo "# $$b"; $$b || exit 1; done
+
+$(BUILD)/.deps: packages.txt
+	@mkdir -p $(@D)
+	@tools/deps.sh packages.txt
+	@touch $@
+deps:                                            ## install the missing packages of packages.txt
+	@tools/deps.sh packages.txt
+	@mkdir -p $(BUILD) && touch $(BUILD)/.deps
+
+demo: $(BUILD)/.deps                             ## phantom data -> train -> predict -> report
+	@$(MAKE) --no-print-directory all
+	@tools/demo.sh
+
+docs: apps                                       ## a page per op, from the op table
+	@apps/audit --docs docs/ops
+
+install: all                                     ## library, headers, pkg-config, apps, man pages
+	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include/mammograd
+	install -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib/
+	for d in tensor ops autograd nn optim dicom data; do \
+	  install -d $(DESTDIR)$(PREFIX)/include/mammograd/$$d; \
+	  install -m 644 $$d/*.h $(DESTDIR)$(PREFIX)/include/mammograd/$$d/; done
+	install -m 644 mammograd.h $(DESTDIR)$(PREFIX)/include/mammograd/
+	for a in $(APPS); do install -m 755 $$a $(DESTDIR)$(PREFIX)/bin/mammograd-$$(basename $$a); done
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' tools/mammograd.pc.in \
+	  > $(DESTDIR)$(PREFIX)/lib/pkgconfig/mammograd.pc
+	tools/man.sh $(DESTDIR)$(PREFIX)/share/man/man1 $(APPS)
+
+clean:                                           ## remove everything built
+	rm -rf build $(APPS) demo
+
+help:                                            ## this list
+	@awk -F'## ' '/^[a-z-]+:.*## /{split($$1,t,":"); printf "  %-10s %s\n", t[1], $$2}' Makefile
+
+Q = $(if $(V),,@echo "  $(if $(filter %.o,$@),cc,ld)  $@";)
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

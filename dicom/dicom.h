@@ -1,0 +1,192 @@
+/* dicom.h: a self-contained reader for DICOM files (PS3.5, PS3.10), with the grey pipeline of
+ * PS3.3 C.11. Includes nothing else of mammograd; needs zlib, OpenJPEG and CharLS.
+ *
+ *     mg_dicom_error err = {0};
+ *     mg_dicom *d = mg_dicom_open("image.dcm", NULL, &err);
+ *     if (!d) fail(err.message);
+ *     mg_dicom_image image;
+ *     if (mg_dicom_image_info(d, &image, &err)) fail(err.message);
+ *     float *grey = malloc((size_t)image.rows * image.columns * sizeof *grey);
+ *     if (mg_dicom_read_grey(d, 0, NULL, grey, &err)) fail(err.message);
+ *     mg_dicom_close(d);
+ *
+ * Opening maps the file and parses the data set's structure once; values stay where they are, and
+ * every pointer handed out is valid until mg_dicom_close(). One mg_dicom may be used by one thread
+ * at a time; different ones are independent. No function prints or exits. */
+#ifndef MG_DICOM_DICOM_H
+#define MG_DICOM_DICOM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum mg_dicom_status {
+    MG_DICOM_OK = 0,
+    MG_DICOM_ERR_ARG,         /* the caller's mistake: frame out of range, buffer too small */
+    MG_DICOM_ERR_IO,          /* the operating system said no */
+    MG_DICOM_ERR_MEMORY,      /* allocation failed */
+    MG_DICOM_ERR_NOT_DICOM,   /* nothing that looks like a data set */
+    MG_DICOM_ERR_FORMAT,      /* the data set's structure is broken */
+    MG_DICOM_ERR_PIXELS,      /* pixel description or compressed data broken or contradictory */
+    MG_DICOM_ERR_NO_PIXELS,   /* a data set without an image */
+    MG_DICOM_ERR_UNSUPPORTED, /* legal, but not something we decode */
+    MG_DICOM_ERR_LIMIT,       /* larger than the limits in mg_dicom_options allow */
+    MG_DICOM_STATUS_COUNT
+} mg_dicom_status;
+
+/* First failure wins, like the rest of the project: a second one leaves the struct as it is. */
+typedef struct mg_dicom_error {
+    mg_dicom_status code;
+    uint64_t offset;   /* byte offset in the file that the message speaks of; 0 if none */
+    char message[400]; /* one line: what, at which offset, and what was expected */
+} mg_dicom_error;
+
+const char *mg_dicom_status_name(mg_dicom_status code);
+
+/* --- opening ---------------------------------------------------------------------------------- */
+
+typedef struct mg_dicom_options {
+    bool stop_at_pixels;    /* parse the header only: frames cannot be read */
+    uint64_t max_samples;   /* per frame, rows*columns*samples; 0: the default, 2^28 */
+    uint64_t max_inflated;  /* bytes a deflated data set may become; 0: the default, 2^31 */
+    int max_depth;          /* sequence nesting; 0: the default, 64 */
+    bool (*on_warning)(void *arg, uint64_t offset, const char *message); /* may be NULL */
+    void *warning_arg;
+} mg_dicom_options;
+
+typedef struct mg_dicom mg_dicom;
+
+/* options may be NULL. Return NULL with err filled. Memory is borrowed until close. A file that is
+ * cut off or broken after a usable header still opens; mg_dicom_warnings says what was wrong. */
+mg_dicom *mg_dicom_open(const char *path, const mg_dicom_options *options, mg_dicom_error *err);
+mg_dicom *mg_dicom_open_memory(const void *data, size_t size, const mg_dicom_options *options,
+                               mg_dicom_error *err);
+void mg_dicom_close(mg_dicom *d);
+
+/* Number of things that are not as the standard says but could be read over, and their texts. */
+int mg_dicom_warnings(const mg_dicom *d);
+const char *mg_dicom_warning(const mg_dicom *d, int index);
+
+const char *mg_dicom_transfer_syntax(const mg_dicom *d); /* UID without padding, never NULL */
+
+/* --- elements --------------------------------------------------------------------------------- */
+
+#define MG_DICOM_TAG(group, element) ((uint32_t)(group) << 16 | (uint32_t)(element))
+
+typedef struct mg_dicom_element {
+    uint32_t tag;
+    char vr[3];           /* two letters and NUL; "UN" where the file and the dictionary are silent */
+    uint8_t depth;        /* 0 at the top level */
+    bool undefined;       /* encoded with undefined length */
+    uint64_t offset;      /* of the element's tag in the (inflated) file */
+    const uint8_t *value; /* raw bytes as in the file; for a sequence its items */
+    uint64_t length;      /* bytes of value, already clamped to the file's end */
+} mg_dicom_element;
+
+/* The top-level element with that tag, or NULL. */
+const mg_dicom_element *mg_dicom_find(const mg_dicom *d, uint32_t tag);
+
+/* An element inside nested sequences: path = {seq, item, seq, item, …, tag}; items count from 0. */
+const mg_dicom_element *mg_dicom_find_path(const mg_dicom *d, const uint32_t *path, size_t n);
+
+/* Depth-first walk over all elements, sequence items included (tag FFFE,E000, vr "--"). */
+typedef struct mg_dicom_iterator { size_t next; } mg_dicom_iterator;
+const mg_dicom_element *mg_dicom_next(const mg_dicom *d, mg_dicom_iterator *it);
+
+/* The same as a callback: visit() is called once per element and returns false to stop. Returns
+ * whether the walk ran to its end. */
+bool mg_dicom_walk(const mg_dicom *d, bool (*visit)(void *arg, const mg_dicom_element *e),
+                   void *arg);
+
+/* Typed getters: true and *out when element, VR and multiplicity fit; false is "not there".
+ * `index` counts values from 0. Numbers accept DS, IS, US, SS, UL, SL, UV, SV, FL, FD, AT. */
+int mg_dicom_count(const mg_dicom *d, const mg_dicom_element *e);
+bool mg_dicom_element_int(const mg_dicom *d, const mg_dicom_element *e, int index, int64_t *out);
+bool mg_dicom_element_double(const mg_dicom *d, const mg_dicom_element *e, int index, double *out);
+/* Text value as UTF-8 (Specific Character Set applied), padding removed, NUL-terminated. Returns
+ * the length it wanted to write, like snprintf, or -1 when there is no such value. */
+int mg_dicom_element_text(const mg_dicom *d, const mg_dicom_element *e, int index, char *out,
+                          size_t size);
+bool mg_dicom_int(const mg_dicom *d, uint32_t tag, int64_t *out);
+bool mg_dicom_double(const mg_dicom *d, uint32_t tag, double *out);
+bool mg_dicom_text(const mg_dicom *d, uint32_t tag, char *out, size_t size);
+
+/* Dictionary: keyword ("PatientID"), name and VR of a tag; NULL when unknown. */
+const char *mg_dicom_keyword(uint32_t tag);
+const char *mg_dicom_tag_vr(uint32_t tag);
+uint32_t mg_dicom_tag_of(const char *keyword); /* 0 when unknown */
+
+/* --- images ----------------------------------------------------------------------------------- */
+
+typedef struct mg_dicom_image {
+    uint32_t rows, columns, frames;
+    int samples;        /* 1 grey or palette, 3 colour */
+    int bits_allocated; /* 1, 8, 16, 32, 64 as stored in the data set */
+    int bits_stored, high_bit;
+    bool is_signed;
+    bool planar;            /* samples of the file are plane by plane; frames come interleaved */
+    char photometric[20];   /* "MONOCHROME1", … */
+    int word_bytes;         /* 1, 2, 4 or 8: size of one sample of mg_dicom_read_frame's output */
+    size_t frame_bytes;     /* rows * columns * samples * word_bytes */
+} mg_dicom_image;
+
+/* Reads and validates the image description. */
+mg_dicom_status mg_dicom_image_info(const mg_dicom *d, mg_dicom_image *out, mg_dicom_error *err);
+
+typedef struct mg_dicom_read_options {
+    int reduce;         /* JPEG 2000 only: halve the resolution this often; else ignored */
+    bool allow_partial; /* a truncated image: zeros where data is missing, *partial set */
+    bool *partial;      /* may be NULL */
+    uint32_t *rows, *columns; /* may be NULL: size after `reduce` */
+} mg_dicom_read_options;
+
+/* Stored values of one frame: the low bits_stored bits, sign-extended when is_signed, in native
+ * words of word_bytes, samples interleaved, no colour conversion (JPEG 2000's own component
+ * transform undone). bits_allocated 1: one byte 0/1 per pixel. out holds image.frame_bytes. */
+mg_dicom_status mg_dicom_read_frame(mg_dicom *d, uint32_t frame,
+                                    const mg_dicom_read_options *options, void *out,
+                                    size_t out_size, mg_dicom_error *err);
+
+/* --- grey pipeline (PS3.3 C.11.1, C.11.2, C.11.6) ----------------------------------------------
+ * stored -> padding mask -> modality LUT or rescale -> VOI -> presentation (MONOCHROME1 last) */
+
+typedef enum mg_dicom_voi_function {
+    MG_DICOM_VOI_LINEAR,       /* C.11.2.1.2.1 */
+    MG_DICOM_VOI_LINEAR_EXACT, /* C.11.2.1.3.2 */
+    MG_DICOM_VOI_SIGMOID,      /* C.11.2.1.3.1 */
+} mg_dicom_voi_function;
+
+typedef struct mg_dicom_window {
+    double center, width;
+    mg_dicom_voi_function function;
+    char explanation[64];
+} mg_dicom_window;
+
+/* Window `index` of a frame, from the data set or its functional groups (per-frame first). */
+bool mg_dicom_window_of(const mg_dicom *d, uint32_t frame, int index, mg_dicom_window *out);
+bool mg_dicom_has_voi_lut(const mg_dicom *d, uint32_t frame);
+
+typedef struct mg_dicom_grey_options {
+    bool no_modality;      /* keep stored values */
+    bool no_voi;           /* stop after the modality step (then no scaling to 0…1 either) */
+    bool no_voi_lut;       /* prefer the window where the file has a LUT as well */
+    bool no_presentation;  /* leave MONOCHROME1 as it is */
+    int window;            /* which window, default the first */
+    const mg_dicom_window *override; /* use this window instead of the file's */
+    mg_dicom_read_options read;
+    uint8_t *padding_mask; /* may be NULL; one byte per pixel, 1 where pixel padding */
+} mg_dicom_grey_options;
+
+/* One grey frame as f32. With VOI the result is in [0,1]; without, in modality units. A file with
+ * neither window nor LUT is scaled from its minimum and maximum (padding left out). */
+mg_dicom_status mg_dicom_read_grey(mg_dicom *d, uint32_t frame,
+                                   const mg_dicom_grey_options *options, float *out,
+                                   mg_dicom_error *err);
+
+/* The three steps one by one, for callers that compose their own pipeline (n samples). Output of
+ * voi is in [0,1]. */
+mg_dicom_status mg_dicom_apply_modality(const mg_dicom *d, uint32_t frame, const void *stored,
+                                        size_t n, float *out, mg_dicom_error *err);
+void mg_dicom_apply_window(const mg_dicom_window *window, const float *in, size_t n, float *out);
+
+#endif
