@@ -46,11 +46,13 @@ const char *mg_dicom_status_name(mg_dicom_status code);
 /* --- opening ---------------------------------------------------------------------------------- */
 
 typedef struct mg_dicom_options {
-    bool stop_at_pixels;    /* parse the header only: frames cannot be read */
-    uint64_t max_samples;   /* per frame, rows*columns*samples; 0: the default, 2^28 */
-    uint64_t max_inflated;  /* bytes a deflated data set may become; 0: the default, 2^31 */
-    int max_depth;          /* sequence nesting; 0: the default, 64 */
-    bool (*on_warning)(void *arg, uint64_t offset, const char *message); /* may be NULL */
+    bool stop_at_pixels;   /* parse the header only: frames cannot be read */
+    uint64_t max_samples;  /* per frame, rows*columns*samples; 0: the default, 2^28 */
+    uint64_t max_inflated; /* bytes a deflated data set may become; 0: the default, 2^31 */
+    int max_depth;         /* sequence nesting; 0: the default, 64; at most 120 */
+    uint32_t max_elements; /* elements and items; 0: the default, 2^22 */
+    /* Called for every warning while opening; may be NULL. false stops with MG_DICOM_ERR_FORMAT. */
+    bool (*on_warning)(void *arg, uint64_t offset, const char *message);
     void *warning_arg;
 } mg_dicom_options;
 
@@ -67,7 +69,11 @@ void mg_dicom_close(mg_dicom *d);
 int mg_dicom_warnings(const mg_dicom *d);
 const char *mg_dicom_warning(const mg_dicom *d, int index);
 
+/* Whether the file ended, or stopped making sense, before the data set was complete. */
+bool mg_dicom_truncated(const mg_dicom *d);
+
 const char *mg_dicom_transfer_syntax(const mg_dicom *d); /* UID without padding, never NULL */
+bool mg_dicom_is_encapsulated(const mg_dicom *d);        /* pixel data comes in fragments */
 
 /* --- elements --------------------------------------------------------------------------------- */
 
@@ -75,10 +81,13 @@ const char *mg_dicom_transfer_syntax(const mg_dicom *d); /* UID without padding,
 
 typedef struct mg_dicom_element {
     uint32_t tag;
-    char vr[3];           /* two letters and NUL; "UN" where the file and the dictionary are silent */
-    uint8_t depth;        /* 0 at the top level */
-    bool undefined;       /* encoded with undefined length */
-    uint64_t offset;      /* of the element's tag in the (inflated) file */
+    char vr[3];      /* two letters and NUL; "UN" where the file and the dictionary are silent */
+    uint8_t depth;   /* 0 at the top level, 1 for an item, 2 for what is inside it, … */
+    bool undefined;  /* encoded with undefined length */
+    bool big_endian; /* byte order of binary values */
+    bool implicit;   /* the file does not name the VR: it is the dictionary's */
+    uint32_t next;   /* position of what follows this element and all that is inside it */
+    uint64_t offset; /* of the element's tag in the (inflated) file */
     const uint8_t *value; /* raw bytes as in the file; for a sequence its items */
     uint64_t length;      /* bytes of value, already clamped to the file's end */
 } mg_dicom_element;
@@ -89,8 +98,17 @@ const mg_dicom_element *mg_dicom_find(const mg_dicom *d, uint32_t tag);
 /* An element inside nested sequences: path = {seq, item, seq, item, …, tag}; items count from 0. */
 const mg_dicom_element *mg_dicom_find_path(const mg_dicom *d, const uint32_t *path, size_t n);
 
+/* Item `index` of a sequence, and an element directly inside an item; NULL when not there. With
+ * item == NULL mg_dicom_find_in searches the top level. Both accept NULL elements. */
+const mg_dicom_element *mg_dicom_item(const mg_dicom *d, const mg_dicom_element *sequence,
+                                      int index);
+const mg_dicom_element *mg_dicom_find_in(const mg_dicom *d, const mg_dicom_element *item,
+                                         uint32_t tag);
+
 /* Depth-first walk over all elements, sequence items included (tag FFFE,E000, vr "--"). */
-typedef struct mg_dicom_iterator { size_t next; } mg_dicom_iterator;
+typedef struct mg_dicom_iterator {
+    size_t next;
+} mg_dicom_iterator;
 const mg_dicom_element *mg_dicom_next(const mg_dicom *d, mg_dicom_iterator *it);
 
 /* The same as a callback: visit() is called once per element and returns false to stop. Returns
@@ -113,8 +131,12 @@ bool mg_dicom_text(const mg_dicom *d, uint32_t tag, char *out, size_t size);
 
 /* Dictionary: keyword ("PatientID"), name and VR of a tag; NULL when unknown. */
 const char *mg_dicom_keyword(uint32_t tag);
-const char *mg_dicom_tag_vr(uint32_t tag);
+const char *mg_dicom_tag_name(uint32_t tag);   /* "Patient ID" */
+const char *mg_dicom_tag_vr(uint32_t tag);     /* "US or SS", "OB or OW", … where it depends */
 uint32_t mg_dicom_tag_of(const char *keyword); /* 0 when unknown */
+
+/* Name of a well-known UID (transfer syntaxes, SOP classes), or NULL. */
+const char *mg_dicom_uid_name(const char *uid);
 
 /* --- images ----------------------------------------------------------------------------------- */
 
@@ -124,19 +146,19 @@ typedef struct mg_dicom_image {
     int bits_allocated; /* 1, 8, 16, 32, 64 as stored in the data set */
     int bits_stored, high_bit;
     bool is_signed;
-    bool planar;            /* samples of the file are plane by plane; frames come interleaved */
-    char photometric[20];   /* "MONOCHROME1", … */
-    int word_bytes;         /* 1, 2, 4 or 8: size of one sample of mg_dicom_read_frame's output */
-    size_t frame_bytes;     /* rows * columns * samples * word_bytes */
+    bool planar;          /* samples of the file are plane by plane; frames come interleaved */
+    char photometric[20]; /* "MONOCHROME1", … */
+    int word_bytes;       /* 1, 2, 4 or 8: size of one sample of mg_dicom_read_frame's output */
+    size_t frame_bytes;   /* rows * columns * samples * word_bytes */
 } mg_dicom_image;
 
 /* Reads and validates the image description. */
 mg_dicom_status mg_dicom_image_info(const mg_dicom *d, mg_dicom_image *out, mg_dicom_error *err);
 
 typedef struct mg_dicom_read_options {
-    int reduce;         /* JPEG 2000 only: halve the resolution this often; else ignored */
-    bool allow_partial; /* a truncated image: zeros where data is missing, *partial set */
-    bool *partial;      /* may be NULL */
+    int reduce;               /* JPEG 2000 only: halve the resolution this often; else ignored */
+    bool allow_partial;       /* a truncated image: zeros where data is missing, *partial set */
+    bool *partial;            /* may be NULL */
     uint32_t *rows, *columns; /* may be NULL: size after `reduce` */
 } mg_dicom_read_options;
 
@@ -167,11 +189,11 @@ bool mg_dicom_window_of(const mg_dicom *d, uint32_t frame, int index, mg_dicom_w
 bool mg_dicom_has_voi_lut(const mg_dicom *d, uint32_t frame);
 
 typedef struct mg_dicom_grey_options {
-    bool no_modality;      /* keep stored values */
-    bool no_voi;           /* stop after the modality step (then no scaling to 0…1 either) */
-    bool no_voi_lut;       /* prefer the window where the file has a LUT as well */
-    bool no_presentation;  /* leave MONOCHROME1 as it is */
-    int window;            /* which window, default the first */
+    bool no_modality;     /* keep stored values */
+    bool no_voi;          /* stop after the modality step (then no scaling to 0…1 either) */
+    bool no_voi_lut;      /* prefer the window where the file has a LUT as well */
+    bool no_presentation; /* leave MONOCHROME1 as it is */
+    int window;           /* which window, default the first */
     const mg_dicom_window *override; /* use this window instead of the file's */
     mg_dicom_read_options read;
     uint8_t *padding_mask; /* may be NULL; one byte per pixel, 1 where pixel padding */
