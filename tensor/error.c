@@ -35,8 +35,8 @@ void mg_error_clear(mg_error *err) {
 
 const char *mg_status_name(mg_status code) {
     static const char *const names[MG_STATUS_COUNT] = {
-        "ok",          "argument", "shape",  "memory",      "io", "format",
-        "unsupported", "numeric",  "device", "interrupted",
+        "ok",     "argument",    "shape",   "memory", "io",
+        "format", "unsupported", "numeric", "device", "interrupted",
     };
     return (unsigned)code < MG_STATUS_COUNT ? names[code] : "unknown";
 }

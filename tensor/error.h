@@ -25,8 +25,8 @@ typedef enum mg_status {
 } mg_status;
 
 typedef struct mg_error {
-    mg_status code;    /* MG_OK while nothing failed */
-    const char *file;  /* source location that reported it */
+    mg_status code;   /* MG_OK while nothing failed */
+    const char *file; /* source location that reported it */
     int line;
     char message[480]; /* what failed, where, and what to do; UTF-8, one line */
 } mg_error;

@@ -47,7 +47,10 @@ Test(rng, moments) {
     for (int i = 0; i < 7; i++) cr_assert(abs(counts[i] - N / 7) < 800);
 }
 
-typedef struct sums { int64_t chunk_sum[1000]; int hits[1000]; } sums;
+typedef struct sums {
+    int64_t chunk_sum[1000];
+    int hits[1000];
+} sums;
 
 static void add_chunk(void *arg, int64_t chunk, int thread) {
     (void)thread;

@@ -1,0 +1,188 @@
+/* vec.h: sixteen floats, the one vector type of the CPU kernels.
+ *
+ * A kernel is written once over v16 and compiled per instruction set: one zmm register with
+ * AVX-512, two ymm with AVX2, an array and fmaf() without either. Lane i does the same operations
+ * in the same order everywhere, so all builds give the same bits. Reductions along the contiguous
+ * axis keep sixteen partial sums and one fixed tree (v16_sum). */
+#ifndef MG_OPS_CPU_VEC_H
+#define MG_OPS_CPU_VEC_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "ops/op.h"
+
+enum { V16 = 16 };
+
+#if defined(MG_ISA_AVX512)
+#include <immintrin.h>
+typedef struct v16 {
+    __m512 r;
+} v16;
+#define V1(expr) ((v16){expr})
+static inline v16 v16_zero(void) { return V1(_mm512_setzero_ps()); }
+static inline v16 v16_set(float a) { return V1(_mm512_set1_ps(a)); }
+static inline v16 v16_load(const float *p) { return V1(_mm512_loadu_ps(p)); }
+static inline void v16_store(float *p, v16 a) { _mm512_storeu_ps(p, a.r); }
+static inline v16 v16_add(v16 a, v16 b) { return V1(_mm512_add_ps(a.r, b.r)); }
+static inline v16 v16_sub(v16 a, v16 b) { return V1(_mm512_sub_ps(a.r, b.r)); }
+static inline v16 v16_mul(v16 a, v16 b) { return V1(_mm512_mul_ps(a.r, b.r)); }
+static inline v16 v16_div(v16 a, v16 b) { return V1(_mm512_div_ps(a.r, b.r)); }
+static inline v16 v16_min(v16 a, v16 b) { return V1(_mm512_min_ps(a.r, b.r)); }
+static inline v16 v16_max(v16 a, v16 b) { return V1(_mm512_max_ps(a.r, b.r)); }
+static inline v16 v16_sqrt(v16 a) { return V1(_mm512_sqrt_ps(a.r)); }
+/* a*b + c with one rounding */
+static inline v16 v16_fma(v16 a, v16 b, v16 c) { return V1(_mm512_fmadd_ps(a.r, b.r, c.r)); }
+/* c - a*b with one rounding */
+static inline v16 v16_fnma(v16 a, v16 b, v16 c) { return V1(_mm512_fnmadd_ps(a.r, b.r, c.r)); }
+/* The first n (0…16) lanes; the others are zero / untouched. */
+static inline v16 v16_load_n(const float *p, int n) {
+    return V1(_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1u), p));
+}
+static inline void v16_store_n(float *p, v16 a, int n) {
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1u), a.r);
+}
+/* Nearest integer (ties to even), and 2^k for an integral k in the normal range. */
+static inline v16 v16_round(v16 a) {
+    return V1(_mm512_roundscale_ps(a.r, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+static inline v16 v16_exp2i(v16 k) {
+    __m512i e = _mm512_add_epi32(_mm512_cvtps_epi32(k.r), _mm512_set1_epi32(127));
+    return V1(_mm512_castsi512_ps(_mm512_slli_epi32(e, 23)));
+}
+/* a < b ? x : y, lane by lane */
+static inline v16 v16_select_less(v16 a, v16 b, v16 x, v16 y) {
+    return V1(_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.r, b.r, _CMP_LT_OQ), y.r, x.r));
+}
+
+#elif defined(MG_ISA_AVX2)
+#include <immintrin.h>
+typedef struct v16 {
+    __m256 a, b;
+} v16;
+#define V2(ea, eb) ((v16){ea, eb})
+static inline v16 v16_zero(void) { return V2(_mm256_setzero_ps(), _mm256_setzero_ps()); }
+static inline v16 v16_set(float a) { return V2(_mm256_set1_ps(a), _mm256_set1_ps(a)); }
+static inline v16 v16_load(const float *p) {
+    return V2(_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8));
+}
+static inline void v16_store(float *p, v16 a) {
+    _mm256_storeu_ps(p, a.a);
+    _mm256_storeu_ps(p + 8, a.b);
+}
+#define V16_BINARY(name, op)                                                                       \
+    static inline v16 v16_##name(v16 x, v16 y) { return V2(op(x.a, y.a), op(x.b, y.b)); }
+V16_BINARY(add, _mm256_add_ps)
+V16_BINARY(sub, _mm256_sub_ps)
+V16_BINARY(mul, _mm256_mul_ps)
+V16_BINARY(div, _mm256_div_ps)
+V16_BINARY(min, _mm256_min_ps)
+V16_BINARY(max, _mm256_max_ps)
+static inline v16 v16_sqrt(v16 x) { return V2(_mm256_sqrt_ps(x.a), _mm256_sqrt_ps(x.b)); }
+static inline v16 v16_fma(v16 x, v16 y, v16 z) {
+    return V2(_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b));
+}
+static inline v16 v16_fnma(v16 x, v16 y, v16 z) {
+    return V2(_mm256_fnmadd_ps(x.a, y.a, z.a), _mm256_fnmadd_ps(x.b, y.b, z.b));
+}
+static inline v16 v16_load_n(const float *p, int n) {
+    float t[16] = {0};
+    memcpy(t, p, (size_t)n * sizeof *t);
+    return v16_load(t);
+}
+static inline void v16_store_n(float *p, v16 a, int n) {
+    float t[16];
+    v16_store(t, a);
+    memcpy(p, t, (size_t)n * sizeof *t);
+}
+static inline v16 v16_round(v16 x) {
+    enum { MODE = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC };
+    return V2(_mm256_round_ps(x.a, MODE), _mm256_round_ps(x.b, MODE));
+}
+static inline __m256 exp2i_8(__m256 k) {
+    __m256i e = _mm256_add_epi32(_mm256_cvtps_epi32(k), _mm256_set1_epi32(127));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(e, 23));
+}
+static inline v16 v16_exp2i(v16 k) { return V2(exp2i_8(k.a), exp2i_8(k.b)); }
+static inline v16 v16_select_less(v16 a, v16 b, v16 x, v16 y) {
+    return V2(_mm256_blendv_ps(y.a, x.a, _mm256_cmp_ps(a.a, b.a, _CMP_LT_OQ)),
+              _mm256_blendv_ps(y.b, x.b, _mm256_cmp_ps(a.b, b.b, _CMP_LT_OQ)));
+}
+
+#else /* scalar */
+typedef struct v16 {
+    float v[16];
+} v16;
+#define V16_LANES(expr)                                                                            \
+    v16 r;                                                                                         \
+    for (int i = 0; i < 16; i++) r.v[i] = (expr);                                                  \
+    return r
+static inline v16 v16_zero(void) { return (v16){{0}}; }
+static inline v16 v16_set(float a) { V16_LANES(a); }
+static inline v16 v16_load(const float *p) { V16_LANES(p[i]); }
+static inline void v16_store(float *p, v16 a) { memcpy(p, a.v, sizeof a.v); }
+static inline v16 v16_add(v16 a, v16 b) { V16_LANES(a.v[i] + b.v[i]); }
+static inline v16 v16_sub(v16 a, v16 b) { V16_LANES(a.v[i] - b.v[i]); }
+static inline v16 v16_mul(v16 a, v16 b) { V16_LANES(a.v[i] * b.v[i]); }
+static inline v16 v16_div(v16 a, v16 b) { V16_LANES(a.v[i] / b.v[i]); }
+/* As the x86 instructions: the second operand when either is NaN. */
+static inline v16 v16_min(v16 a, v16 b) { V16_LANES(a.v[i] < b.v[i] ? a.v[i] : b.v[i]); }
+static inline v16 v16_max(v16 a, v16 b) { V16_LANES(a.v[i] > b.v[i] ? a.v[i] : b.v[i]); }
+static inline v16 v16_sqrt(v16 a) { V16_LANES(sqrtf(a.v[i])); }
+static inline v16 v16_fma(v16 a, v16 b, v16 c) { V16_LANES(fmaf(a.v[i], b.v[i], c.v[i])); }
+static inline v16 v16_fnma(v16 a, v16 b, v16 c) { V16_LANES(fmaf(-a.v[i], b.v[i], c.v[i])); }
+static inline v16 v16_load_n(const float *p, int n) { V16_LANES(i < n ? p[i] : 0.0f); }
+static inline void v16_store_n(float *p, v16 a, int n) { memcpy(p, a.v, (size_t)n * sizeof *p); }
+static inline v16 v16_round(v16 a) { V16_LANES(rintf(a.v[i])); }
+static inline float exp2i_1(float k) {
+    uint32_t bits = k == k ? (uint32_t)((int32_t)k + 127) << 23 : 0;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+static inline v16 v16_exp2i(v16 k) { V16_LANES(exp2i_1(k.v[i])); }
+static inline v16 v16_select_less(v16 a, v16 b, v16 x, v16 y) {
+    V16_LANES(a.v[i] < b.v[i] ? x.v[i] : y.v[i]);
+}
+#endif
+
+/* The fixed tree: lanes 8 apart, then 4, 2, 1. */
+static inline float v16_sum(v16 a) {
+    float t[16];
+    v16_store(t, a);
+    for (int step = 8; step; step /= 2)
+        for (int i = 0; i < step; i++) t[i] += t[i + step];
+    return t[0];
+}
+
+/* e^x, at most 2 ulp off, 0 below -87.33 and clamped at 88.37 (just under FLT_MAX): x = k ln2 + r,
+ * |r| <= ln2/2, and a degree-6 Taylor–minimax polynomial in r (Cody & Waite's two-part ln2). */
+static inline v16 v16_exp(v16 x) {
+    const v16 low = v16_set(-87.3365f), high = v16_set(88.3762626647949f);
+    v16 clamped = v16_min(high, v16_max(low, x)); /* NaN stays NaN */
+    v16 k = v16_round(v16_mul(clamped, v16_set(1.44269504088896341f)));
+    v16 r = v16_fnma(k, v16_set(0.693359375f), clamped);
+    r = v16_fnma(k, v16_set(-2.12194440e-4f), r);
+    v16 p = v16_set(1.9875691500e-4f);
+    p = v16_fma(p, r, v16_set(1.3981999507e-3f));
+    p = v16_fma(p, r, v16_set(8.3334519073e-3f));
+    p = v16_fma(p, r, v16_set(4.1665795894e-2f));
+    p = v16_fma(p, r, v16_set(1.6666665459e-1f));
+    p = v16_fma(p, r, v16_set(5.0000001201e-1f));
+    p = v16_fma(p, v16_mul(r, r), v16_add(r, v16_set(1.0f)));
+    v16 y = v16_mul(p, v16_exp2i(k));
+    return v16_select_less(x, low, v16_zero(), y);
+}
+
+/* 1 / (1 + e^-x) */
+static inline v16 v16_sigmoid(v16 x) {
+    v16 e = v16_exp(v16_sub(v16_zero(), x));
+    return v16_div(v16_set(1.0f), v16_add(v16_set(1.0f), e));
+}
+
+/* Exports the kernels of one op for this build. */
+#define MG_CPU_KERNELS(op)    const mg_kernels MG_CAT(MG_CAT(mg_cpu_##op, _), MG_ISA)
+#define MG_CPU_EXTERN(symbol) MG_CAT(MG_CAT(symbol, _), MG_ISA)
+
+#endif

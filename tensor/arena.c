@@ -1,0 +1,164 @@
+#include "tensor/arena.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { ALIGNMENT = 64, LARGEST = 8 };
+
+/* Blocks tile [0, top) of the address space in address order; free ones have label == NULL. They
+ * live in an array of our own, so that a dry run never touches the arena's pages. */
+typedef struct block {
+    size_t offset, bytes;
+    const char *label;
+    bool used;
+} block;
+
+struct mg_arena {
+    const char *name;
+    unsigned char *base;
+    size_t capacity, limit, used, peak;
+    bool poison;
+    block *blocks;
+    int count, room;
+    mg_arena_block largest[LARGEST]; /* at the peak */
+};
+
+mg_arena *mg_arena_create(const char *name, size_t capacity) {
+    mg_arena *a = calloc(1, sizeof *a);
+    if (!a) return NULL;
+    a->name = name;
+    a->capacity = capacity ? capacity : (size_t)1 << 40;
+    for (;; a->capacity /= 2) {
+        void *p = mmap(NULL, a->capacity, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (p != MAP_FAILED) {
+            a->base = p;
+            return a;
+        }
+        if (capacity || a->capacity < (size_t)1 << 24) break;
+    }
+    free(a);
+    return NULL;
+}
+
+void mg_arena_destroy(mg_arena *a) {
+    if (!a) return;
+    munmap(a->base, a->capacity);
+    free(a->blocks);
+    free(a);
+}
+
+static bool make_room(mg_arena *a) {
+    if (a->count + 2 <= a->room) return true;
+    int room = a->room ? 2 * a->room : 256;
+    block *blocks = realloc(a->blocks, (size_t)room * sizeof *blocks);
+    if (!blocks) return false;
+    a->blocks = blocks;
+    a->room = room;
+    return true;
+}
+
+static void note_peak(mg_arena *a) {
+    if (a->used <= a->peak) return;
+    a->peak = a->used;
+    memset(a->largest, 0, sizeof a->largest);
+    for (int i = 0; i < a->count; i++) {
+        const block *b = &a->blocks[i];
+        if (!b->used || b->bytes <= a->largest[LARGEST - 1].bytes) continue;
+        int k = LARGEST - 1;
+        for (; k > 0 && a->largest[k - 1].bytes < b->bytes; k--) a->largest[k] = a->largest[k - 1];
+        a->largest[k] = (mg_arena_block){b->label ? b->label : "(unnamed)", b->bytes};
+    }
+}
+
+void *mg_arena_alloc(mg_arena *a, size_t bytes, const char *label) {
+    if (bytes > a->capacity - ALIGNMENT || !make_room(a)) return NULL;
+    bytes = bytes ? (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1) : ALIGNMENT;
+    if (a->limit && a->used + bytes > a->limit) return NULL;
+    int i = 0;
+    while (i < a->count && (a->blocks[i].used || a->blocks[i].bytes < bytes)) i++;
+    if (i < a->count) { /* split a free block */
+        block *b = &a->blocks[i];
+        if (b->bytes > bytes) {
+            memmove(b + 1, b, (size_t)(a->count - i) * sizeof *b);
+            a->count++;
+            b[1].offset += bytes;
+            b[1].bytes -= bytes;
+        }
+        *b = (block){b->offset, bytes, label, true};
+    } else {
+        size_t top = a->count ? a->blocks[a->count - 1].offset + a->blocks[a->count - 1].bytes : 0;
+        if (a->count && !a->blocks[a->count - 1].used) { /* grow the free block at the end */
+            i = a->count - 1;
+            top = a->blocks[i].offset;
+        } else {
+            i = a->count++;
+        }
+        if (bytes > a->capacity - top) {
+            if (i == a->count - 1 && a->blocks[i].offset != top) a->count--;
+            return NULL;
+        }
+        a->blocks[i] = (block){top, bytes, label, true};
+    }
+    a->used += bytes;
+    note_peak(a);
+    unsigned char *p = a->base + a->blocks[i].offset;
+    if (a->poison) memset(p, 0xFF, bytes);
+    return p;
+}
+
+static void remove_block(mg_arena *a, int i) {
+    a->count--;
+    memmove(a->blocks + i, a->blocks + i + 1, (size_t)(a->count - i) * sizeof *a->blocks);
+}
+
+void mg_arena_free(mg_arena *a, void *p) {
+    if (!p) return;
+    size_t offset = (size_t)((unsigned char *)p - a->base);
+    int low = 0, high = a->count - 1;
+    while (low < high) {
+        int middle = (low + high) / 2;
+        if (a->blocks[middle].offset < offset) low = middle + 1;
+        else high = middle;
+    }
+    if (low >= a->count || a->blocks[low].offset != offset || !a->blocks[low].used) abort();
+    a->used -= a->blocks[low].bytes;
+    a->blocks[low].used = false;
+    a->blocks[low].label = NULL;
+    if (low + 1 < a->count && !a->blocks[low + 1].used) {
+        a->blocks[low].bytes += a->blocks[low + 1].bytes;
+        remove_block(a, low + 1);
+    }
+    if (low > 0 && !a->blocks[low - 1].used) {
+        a->blocks[low - 1].bytes += a->blocks[low].bytes;
+        remove_block(a, low);
+    }
+}
+
+void mg_arena_reset(mg_arena *a, bool trim) {
+    if (trim && a->count) {
+        const block *last = &a->blocks[a->count - 1];
+        madvise(a->base, last->offset + last->bytes, MADV_DONTNEED);
+    }
+    a->count = 0;
+    a->used = 0;
+}
+
+void mg_arena_set_limit(mg_arena *a, size_t bytes) { a->limit = bytes; }
+void mg_arena_poison(mg_arena *a, bool on) { a->poison = on; }
+size_t mg_arena_used(const mg_arena *a) { return a->used; }
+size_t mg_arena_peak(const mg_arena *a) { return a->peak; }
+
+void mg_arena_forget_peak(mg_arena *a) {
+    a->peak = 0;
+    memset(a->largest, 0, sizeof a->largest);
+    note_peak(a);
+}
+
+int mg_arena_largest(const mg_arena *a, mg_arena_block *out, int n) {
+    int k = 0;
+    for (; k < n && k < LARGEST && a->largest[k].bytes; k++) out[k] = a->largest[k];
+    return k;
+}
