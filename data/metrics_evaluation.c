@@ -1,0 +1,58 @@
+#include "data/metrics_evaluation.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static mg_status evaluate_views(const mg_eval_set *set, const mg_evaluation_options *options,
+                                mg_evaluation *out, mg_error *err) {
+    for (int p = 0; p < MG_PREVALENCES; p++) {
+        for (int t = 0; t < MG_THRESHOLDS; t++) {
+            mg_metric_options how = {.threshold = t == MG_AT_HALF ? 0.5 : out->threshold,
+                                     .prevalence = p == MG_BALANCED ? 0.5 : 0,
+                                     .bins = options->bins};
+            mg_evaluation_view *view = &out->view[p][t];
+            mg_status status = mg_bootstrap_metrics(set, &how, &options->bootstrap, &view->metrics,
+                                                    view->interval, err);
+            if (status) return status;
+        }
+    }
+    return MG_OK;
+}
+
+static mg_status evaluate_curves(const mg_eval_set *set, mg_evaluation *out, mg_error *err) {
+    if (out->positives == 0 || out->positives == out->items) return MG_OK;
+    mg_status status = mg_curve_roc(set, &out->roc, err);
+    if (!status) status = mg_curve_precision_recall(set, 0, &out->precision_recall, err);
+    if (!status) status = mg_curve_precision_recall(set, 0.5, &out->precision_recall_balanced, err);
+    return status;
+}
+
+mg_status mg_evaluate(const mg_eval_set *set, const mg_evaluation_options *options,
+                      mg_evaluation *out, mg_error *err) {
+    *out =
+        (mg_evaluation){.items = set->count, .clusters = set->cluster ? (size_t)set->clusters : 0};
+    mg_metrics first;
+    mg_metric_options how = {.threshold = 0.5, .bins = options->bins};
+    mg_status status = mg_metrics_compute(set, &how, &first, err);
+    if (status) return status;
+    out->positives = first.positives;
+    out->prevalence = first.prevalence;
+    out->resamples = options->bootstrap.resamples ? options->bootstrap.resamples : 2000;
+    out->threshold_found_here = !(options->threshold > 0);
+    out->threshold = out->threshold_found_here ? first.best_f1_threshold : options->threshold;
+    if (isnan(out->threshold)) out->threshold = 0.5; /* no positives: nothing to choose by */
+    status = evaluate_views(set, options, out, err);
+    if (!status) status = evaluate_curves(set, out, err);
+    if (!status)
+        status =
+            mg_reliability_compute(set, MG_BINS_EQUAL_WIDTH, options->bins, &out->reliability, err);
+    if (status) mg_evaluation_free(out);
+    return status;
+}
+
+void mg_evaluation_free(mg_evaluation *evaluation) {
+    mg_curve_free(&evaluation->roc);
+    mg_curve_free(&evaluation->precision_recall);
+    mg_curve_free(&evaluation->precision_recall_balanced);
+}
