@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 /* One image. Map and mask have the same height and width (bring the map there with
- * mg_cam_resample() of cam_overlay.h). */
+ * mg_cam_resample() of cam_overlay.h or mg_geometry_spread()). */
 typedef struct mg_pointing {
     bool hit;      /* the map's maximum lies within `tolerance` pixels of the mask: the pointing
                       game of Zhang et al. 2016 */

@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-#include "data/cam_overlay.h" /* mg_rgb_image */
+#include "data/png.h"
 #include "data/text.h"
 #include "tensor/error.h"
 
@@ -52,8 +52,8 @@ void mg_plot_text(mg_plot *plot, double x, double y, double size, mg_plot_anchor
 
 /* An <svg> element with `label` as its accessible name. */
 mg_status mg_plot_svg(const mg_plot *plot, const char *label, mg_text *out, mg_error *err);
-/* Pixels, `scale` per point, anti-aliased. */
-mg_status mg_plot_image(const mg_plot *plot, double scale, mg_rgb_image *out, mg_error *err);
+/* 8-bit RGB pixels, `scale` per point, anti-aliased; free with mg_png_free(). */
+mg_status mg_plot_image(const mg_plot *plot, double scale, mg_png *out, mg_error *err);
 /* A .png file (crash-safe). */
 mg_status mg_plot_write_png(const mg_plot *plot, double scale, const char *path, mg_error *err);
 

@@ -8,7 +8,7 @@
 #define MG_DATA_REPORT_H
 
 #include "data/metrics_evaluation.h"
-#include "data/cam_overlay.h"
+#include "data/png.h"
 
 typedef struct mg_report_pair {
     const char *key, *value;
@@ -35,7 +35,7 @@ typedef struct mg_report_picture {
     double probability, calibrated; /* calibrated: NaN when unknown */
     int label;                      /* 0, 1; -1: unknown */
     double threshold;               /* decides true/false positive/negative together with label */
-    const mg_rgb_image *overlay;    /* without caption */
+    const mg_png *overlay;          /* from mg_cam_overlay(), without caption; 8-bit RGB or grey */
 } mg_report_picture;
 
 /* Images in, images out. */
