@@ -117,6 +117,7 @@ typedef struct mg_op {
     const char *input_names[MG_MAX_INPUTS];
     unsigned flags;
     uint32_t differentiable; /* bit i: gradient flows to input i */
+    uint32_t optional;       /* bit i: input i below min_inputs may be absent all the same */
     uint32_t needs_x;        /* bit i: backward reads the data of input i */
     bool needs_y;            /* backward reads y */
     /* Validates the inputs and attributes and sets c->y_shape. On failure fills err. */

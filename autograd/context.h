@@ -1,0 +1,83 @@
+/* context.h: where tensors live and what happens when an op is applied.
+ *
+ * A context owns two arenas: *model* (parameters, their gradients, optimizer state; lives as long
+ * as the context) and *step* (activations, tape, temporary gradients; emptied by mg_step_reset).
+ * Graph building reports shape errors into ctx->error, first failure wins: constructors return
+ * NULL and accept NULL, so a whole forward pass is written without checks and tested once.
+ *
+ * A dry run (ctx->dry_run) applies ops without running kernels: same allocations, no memory
+ * touched. mg_memory_report() then names the exact peak before a training run starts. */
+#ifndef MG_AUTOGRAD_CONTEXT_H
+#define MG_AUTOGRAD_CONTEXT_H
+
+#include <stdio.h>
+
+#include "ops/table.h"
+#include "tensor/arena.h"
+
+typedef struct mg_node mg_node;
+
+typedef struct mg_context {
+    mg_device device;
+    mg_dtype dtype; /* of everything computed: MG_F32, or MG_F64 for checks */
+    mg_pool *pool;  /* borrowed; may be NULL */
+    mg_arena *model, *step, *headers;
+    mg_error error; /* sticky */
+
+    bool recording;    /* record a tape: false is "no_grad" */
+    bool dry_run;      /* allocate and count, run no kernels */
+    bool recomputing;  /* inside the second forward of mg_checkpoint: leave running stats alone */
+    bool trace_nan;    /* name the first op that produces a NaN or infinity */
+    const char *scope; /* names tensors made from now on: borrowed, e.g. "features.4.0" */
+
+    uint64_t seed;                     /* of dropout and stochastic depth */
+    uint32_t step_number, sample_base; /* together with a layer's number they key every draw */
+
+    mg_node *tape; /* last node recorded */
+    int nodes;
+    double flops, bytes; /* forward work since mg_step_reset, from the ops' cost() */
+} mg_context;
+
+/* memory_limit in bytes for model + step together, 0 for none. NULL when out of memory. */
+mg_context *mg_context_create(mg_device device, mg_dtype dtype, mg_pool *pool, size_t memory_limit);
+void mg_context_destroy(mg_context *ctx);
+
+/* A tensor that lives as long as the context (model arena), zero-filled. `name` is borrowed. */
+mg_tensor *mg_parameter(mg_context *ctx, const char *name, mg_shape shape, bool requires_grad);
+
+/* A step tensor holding a copy of `data` in the context's dtype from f32 (NULL: uninitialised).
+ * Never requires a gradient unless asked to by setting requires_grad before it is used. */
+mg_tensor *mg_input(mg_context *ctx, const char *name, mg_shape shape, const float *data);
+
+/* Applies op `id`: validates, allocates the result, runs the kernel and records. `in` may hold
+ * NULLs for absent optional inputs at the end. Returns NULL after any error. */
+mg_tensor *mg_apply(mg_context *ctx, mg_op_id id, const mg_attr *attr, mg_tensor *const *in,
+                    int inputs);
+
+/* The caller will not read t->data any more; only backward may. Frees it as early as possible.
+ * Does nothing for leaves, kept tensors and NULL. */
+void mg_release(mg_context *ctx, mg_tensor *t);
+/* t->data must survive backward and stay until mg_step_reset. Returns t. */
+mg_tensor *mg_keep(mg_tensor *t);
+
+/* Runs the tape backwards from a scalar (dL/dL = 1) and consumes it: gradients are added to every
+ * parameter's grad; activations are freed on the way. */
+void mg_backward(mg_context *ctx, mg_tensor *loss);
+/* The same for any tensor, from a given cotangent of the same shape in the context's dtype. */
+void mg_backward_from(mg_context *ctx, mg_tensor *y, const void *dy);
+
+/* Activation checkpointing: runs segment(ctx, arg, x) without recording; backward runs it again.
+ * Memory for the price of one more forward. segment must be a pure function of x and parameters. */
+typedef mg_tensor *(*mg_segment)(mg_context *ctx, void *arg, mg_tensor *x);
+mg_tensor *mg_checkpoint(mg_context *ctx, mg_segment segment, void *arg, mg_tensor *x);
+
+/* Forgets tape and step tensors. trim gives the pages back to the system too. */
+void mg_step_reset(mg_context *ctx, bool trim);
+
+/* One line per recorded node: number, op, scope, shapes, saved bytes, flops. */
+void mg_tape_dump(const mg_context *ctx, FILE *out);
+
+/* "needs 1.32 GiB: model 0.25, step 1.07; largest: features.2.0 pointwise_conv 0.21 GiB, …" */
+void mg_memory_report(const mg_context *ctx, char *out, size_t size);
+
+#endif
