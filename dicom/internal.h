@@ -70,16 +70,36 @@ bool mg_dicom_warn(mg_dicom *d, uint64_t offset, const char *format, ...)
 
 /* dicom/parse.c: fills elements and fragments from bytes. */
 mg_dicom_status mg_dicom_parse(mg_dicom *d, mg_dicom_error *err);
+/* One element's header (PS3.5 7.1): tag, VR and length, before anything is believed about them. */
+typedef struct mg_dicom_header {
+    uint32_t tag;
+    uint32_t length; /* 0xFFFFFFFF: undefined */
+    uint8_t size;    /* bytes of the header itself */
+    char vr[3];
+    bool implicit;         /* no VR in the file: vr is the dictionary's */
+    const char *deviation; /* what is not as it should be, or NULL */
+} mg_dicom_header;
+
+/* dicom/header.c: reads the header at `position`, of which [position, end) can be read. False when
+ * the bytes make no header that fits. */
+bool mg_dicom_read_header(const mg_dicom *d, uint64_t position, uint64_t end, bool implicit,
+                          bool big_endian, mg_dicom_header *out);
+/* Whether the element at position names its VR. Needs 8 bytes. */
+bool mg_dicom_looks_explicit(const mg_dicom *d, uint64_t position, uint64_t end, bool big_endian);
+/* Whether a data set may begin at position: sets the encoding. */
+bool mg_dicom_detect_encoding(const mg_dicom *d, uint64_t position, bool *implicit,
+                              bool *big_endian);
 /* dicom/inflate.c: replaces bytes from `start` on by what they inflate to. */
 mg_dicom_status mg_dicom_inflate(mg_dicom *d, uint64_t start, mg_dicom_error *err);
 /* dicom/fragments.c: reads the items behind pixel data of undefined length that begin at
  * `position` and returns where parsing goes on. store: keep them in d->fragments. */
 uint64_t mg_dicom_scan_fragments(mg_dicom *d, uint64_t position, uint64_t end, bool store,
                                  mg_dicom_status *status);
-/* Raw bytes of a text value in the character sets of `charset` (may be NULL) as UTF-8; like
- * snprintf. dicom/charset.c */
+/* dicom/charset.c: value `index` of the backslash-separated text in the character sets of `charset`
+ * (may be NULL) as UTF-8 without blanks at its ends; index -1: all of it, backslashes included.
+ * Returns the length wanted like snprintf, or -1 when there is no such value. */
 int mg_dicom_decode_text(const char *charset, size_t charset_length, const uint8_t *text,
-                         size_t length, bool person_name, char *out, size_t size);
+                         size_t length, int index, bool person_name, char *out, size_t size);
 /* Dictionary VR as it applies to this data set ("US or SS" resolved), never NULL. */
 const char *mg_dicom_resolve_vr(const mg_dicom *d, uint32_t tag);
 
@@ -94,6 +114,9 @@ static inline uint32_t mg_dicom_u32(const uint8_t *p, bool big_endian) {
     uint32_t v;
     memcpy(&v, p, sizeof v);
     return big_endian != (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__) ? __builtin_bswap32(v) : v;
+}
+static inline uint32_t mg_dicom_read_tag(const uint8_t *p, bool big_endian) {
+    return (uint32_t)mg_dicom_u16(p, big_endian) << 16 | mg_dicom_u16(p + 2, big_endian);
 }
 static inline uint64_t mg_dicom_u64(const uint8_t *p, bool big_endian) {
     uint64_t v;
