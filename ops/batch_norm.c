@@ -112,9 +112,8 @@ static void backward(const mg_op_call *c) {
     }
 }
 
-#define C(n) MG_SHAPE(n), MG_SHAPE(n), MG_SHAPE(n), MG_SHAPE(n)
-#define FILLS(x)                                                                                   \
-    { x, MG_FILL_NORMAL, MG_FILL_NORMAL, MG_FILL_NORMAL, MG_FILL_POSITIVE }
+#define C(n)     MG_SHAPE(n), MG_SHAPE(n), MG_SHAPE(n), MG_SHAPE(n)
+#define FILLS(x) .fill = {x, MG_FILL_NORMAL, MG_FILL_NORMAL, MG_FILL_NORMAL, MG_FILL_POSITIVE}
 #define TRAIN                                                                                      \
     { .training = true, .eps = 1e-3, .momentum = 0.1 }
 #define INFER                                                                                      \

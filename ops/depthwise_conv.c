@@ -12,22 +12,10 @@
 static mg_status shape(mg_op_call *c, mg_error *err) {
     mg_status s = mg_expect_rank(c, "depthwise_conv", 0, "x", 4, "[N,H,W,C]", err);
     if (s) return s;
-    const mg_attr *a = &c->attr;
-    if (a->kernel < 1 || a->stride < 1)
-        return mg_fail(err, MG_ERR_ARG, "depthwise_conv: kernel %d and stride %d must be positive",
-                       a->kernel, a->stride);
-    const int64_t *x = c->x_shape[0].dim;
-    mg_shape w = MG_SHAPE(a->kernel, a->kernel, x[3]);
-    s = mg_expect_shape(c, "depthwise_conv", 1, "w", w, err);
+    s = mg_conv_shape(c, "depthwise_conv", c->x_shape[0].dim[3], err);
     if (s) return s;
-    int64_t rows = mg_conv_output(a, 0, x[1]).out, columns = mg_conv_output(a, 1, x[2]).out;
-    if (rows < 1 || columns < 1)
-        return mg_fail(err, MG_ERR_SHAPE,
-                       "depthwise_conv: kernel %d is larger than the %lldx%lld "
-                       "image with its padding",
-                       a->kernel, (long long)x[1], (long long)x[2]);
-    c->y_shape = (mg_shape)MG_SHAPE(x[0], rows, columns, x[3]);
-    return MG_OK;
+    mg_shape w = MG_SHAPE(c->attr.kernel, c->attr.kernel, c->x_shape[0].dim[3]);
+    return mg_expect_shape(c, "depthwise_conv", 1, "w", w, err);
 }
 
 static mg_cost cost(const mg_op_call *c) {
@@ -77,8 +65,7 @@ static void forward(const mg_op_call *c) {
 
 static void backward(const mg_op_call *c) { for_each_tap(c, backward_tap); }
 
-#define WEIGHTED                                                                                   \
-    { MG_FILL_NORMAL, MG_FILL_WEIGHT }
+#define WEIGHTED .fill = {MG_FILL_NORMAL, MG_FILL_WEIGHT}
 static const mg_case cases[] = {
     {"3x3", {.kernel = 3, .stride = 1}, 2, {MG_SHAPE(2, 5, 7, 3), MG_SHAPE(3, 3, 3)}, WEIGHTED},
     {"5x5", {.kernel = 5, .stride = 1}, 2, {MG_SHAPE(1, 7, 11, 5), MG_SHAPE(5, 5, 5)}, WEIGHTED},

@@ -39,6 +39,24 @@ mg_conv_axis mg_conv_output(const mg_attr *attr, int axis, int64_t in) {
     return (mg_conv_axis){room < 0 ? 0 : room / s + 1, before};
 }
 
+mg_status mg_conv_shape(mg_op_call *c, const char *op, int64_t channels, mg_error *err) {
+    const mg_attr *a = &c->attr;
+    if (a->kernel < 1 || a->stride < 1)
+        return mg_fail(err, MG_ERR_ARG, "%s: kernel %d and stride %d must be positive", op,
+                       a->kernel, a->stride);
+    if (a->padding == MG_PAD_STATIC &&
+        (a->pad_top < 0 || a->pad_left < 0 || a->pad_bottom < 0 || a->pad_right < 0))
+        return mg_fail(err, MG_ERR_ARG, "%s: static padding must not be negative", op);
+    const int64_t *x = c->x_shape[0].dim;
+    int64_t rows = mg_conv_output(a, 0, x[1]).out, columns = mg_conv_output(a, 1, x[2]).out;
+    if (rows < 1 || columns < 1)
+        return mg_fail(err, MG_ERR_SHAPE,
+                       "%s: kernel %d is larger than the %lldx%lld image with its padding", op,
+                       a->kernel, (long long)x[1], (long long)x[2]);
+    c->y_shape = (mg_shape)MG_SHAPE(x[0], rows, columns, channels);
+    return MG_OK;
+}
+
 double mg_bytes_in(const mg_op_call *c) {
     double n = 0;
     for (int i = 0; i < c->inputs; i++)

@@ -97,6 +97,7 @@ typedef struct mg_case {
     int inputs;
     mg_shape shape[MG_MAX_INPUTS];
     mg_fill fill[MG_MAX_INPUTS];
+    bool forward_only; /* a case without gradient in an op that has one (fused activations) */
 } mg_case;
 
 enum {
@@ -160,6 +161,14 @@ typedef struct mg_conv_axis {
     int64_t out, before;
 } mg_conv_axis;
 mg_conv_axis mg_conv_output(const mg_attr *attr, int axis, int64_t in);
+/* Sets y to [N,H',W',channels] from x[0] = [N,H,W,C] and the convolution fields of attr; fails when
+ * those make no sense or the kernel does not fit the padded image. */
+mg_status mg_conv_shape(mg_op_call *c, const char *op, int64_t channels, mg_error *err);
+
+/* Whether an optional input was given. */
+static inline bool mg_has_input(const mg_op_call *c, int i) {
+    return i < c->inputs && c->x_shape[i].rank > 0;
+}
 
 /* f32 bytes of inputs and output, for cost(). */
 double mg_bytes_in(const mg_op_call *c);

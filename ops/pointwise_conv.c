@@ -6,7 +6,10 @@
  *
  * Shapes: x [..., K] of rank 2 to 4, w [K, N], b [N] or absent; y [..., N]. NHWC makes the image
  * a matrix as it lies in memory: no packing, no im2col.
+ * attr.activation = MG_ACTIVATION_SILU ends the forward with SiLU (folded batch norm, inference);
+ * such a call has no backward, because the sum before the activation is not kept.
  * Source: Lin, Chen & Yan 2013 ("network in network"). */
+#include "ops/activation.h"
 #include "ops/op.h"
 
 static mg_status shape(mg_op_call *c, mg_error *err) {
@@ -17,7 +20,7 @@ static mg_status shape(mg_op_call *c, mg_error *err) {
     if (s) return s;
     int64_t k = c->x_shape[0].dim[rank - 1], n = c->x_shape[1].dim[1];
     s = mg_expect_shape(c, "pointwise_conv", 1, "w", (mg_shape)MG_SHAPE(k, n), err);
-    if (!s && c->inputs > 2 && c->x_shape[2].rank)
+    if (!s && mg_has_input(c, 2))
         s = mg_expect_shape(c, "pointwise_conv", 2, "b", (mg_shape)MG_SHAPE(n), err);
     c->y_shape = c->x_shape[0];
     c->y_shape.dim[rank - 1] = n;
@@ -42,20 +45,21 @@ static mg_cost cost(const mg_op_call *c) {
 
 static void forward(const mg_op_call *c) {
     sizes s = sizes_of(c);
-    const real *x = c->x[0], *w = c->x[1], *b = c->inputs > 2 ? c->x[2] : NULL;
+    const real *x = c->x[0], *w = c->x[1], *b = mg_has_input(c, 2) ? c->x[2] : NULL;
     real *y = c->y;
     for (int64_t m = 0; m < s.m; m++)
         for (int64_t n = 0; n < s.n; n++) {
             real sum = b ? b[n] : 0;
             for (int64_t k = 0; k < s.k; k++) sum += x[m * s.k + k] * w[k * s.n + n];
-            y[m * s.n + n] = sum;
+            y[m * s.n + n] = activate(c->attr.activation, sum);
         }
 }
 
 static void backward(const mg_op_call *c) {
+    MG_ASSERT(c->attr.activation == MG_ACTIVATION_NONE);
     sizes s = sizes_of(c);
     const real *x = c->x[0], *w = c->x[1], *dy = c->dy;
-    real *dx = c->dx[0], *dw = c->dx[1], *db = c->inputs > 2 ? c->dx[2] : NULL;
+    real *dx = c->dx[0], *dw = c->dx[1], *db = mg_has_input(c, 2) ? c->dx[2] : NULL;
     for (int64_t m = 0; m < s.m; m++)
         for (int64_t n = 0; n < s.n; n++) {
             real g = dy[m * s.n + n];
@@ -67,26 +71,30 @@ static void backward(const mg_op_call *c) {
         }
 }
 
-#define WEIGHTED                                                                                   \
-    { MG_FILL_NORMAL, MG_FILL_WEIGHT }
+#define WEIGHTED .fill = {MG_FILL_NORMAL, MG_FILL_WEIGHT}
 static const mg_case cases[] = {
-    {"image", .inputs = 2, .shape = {MG_SHAPE(2, 5, 7, 3), MG_SHAPE(3, 11)}, .fill = WEIGHTED},
+    {"image", .inputs = 2, .shape = {MG_SHAPE(2, 5, 7, 3), MG_SHAPE(3, 11)}, WEIGHTED},
     {"linear with bias", .inputs = 3, .shape = {MG_SHAPE(3, 37), MG_SHAPE(37, 5), MG_SHAPE(5)},
-     .fill = WEIGHTED},
+     WEIGHTED},
     {"one logit", .inputs = 3, .shape = {MG_SHAPE(5, 131), MG_SHAPE(131, 1), MG_SHAPE(1)},
-     .fill = WEIGHTED},
+     WEIGHTED},
     {"one by one", .inputs = 2, .shape = {MG_SHAPE(1, 1), MG_SHAPE(1, 1)}},
     {"ragged in every direction", .inputs = 2, .shape = {MG_SHAPE(1, 29, 31, 43), MG_SHAPE(43, 67)},
-     .fill = WEIGHTED},
-    {"expand", .inputs = 2, .shape = {MG_SHAPE(1, 17, 19, 24), MG_SHAPE(24, 144)},
-     .fill = WEIGHTED},
-    {"long k", .inputs = 2, .shape = {MG_SHAPE(1, 4, 5, 816), MG_SHAPE(816, 48)}, .fill = WEIGHTED},
+     WEIGHTED},
+    {"expand", .inputs = 2, .shape = {MG_SHAPE(1, 17, 19, 24), MG_SHAPE(24, 144)}, WEIGHTED},
+    {"bias and SiLU",
+     {.activation = MG_ACTIVATION_SILU},
+     3,
+     {MG_SHAPE(2, 5, 7, 19), MG_SHAPE(19, 37), MG_SHAPE(37)},
+     WEIGHTED,
+     .forward_only = true},
+    {"long k", .inputs = 2, .shape = {MG_SHAPE(1, 4, 5, 816), MG_SHAPE(816, 48)}, WEIGHTED},
 };
 
 MG_OP(pointwise_conv) = {
     .name = "pointwise_conv",
     .summary = "1x1 convolution or linear layer: a matrix product over rows",
-    .formula = "y[m,n] = sum_k x[m,k] w[k,n] + b[n]",
+    .formula = "y[m,n] = act(sum_k x[m,k] w[k,n] + b[n]), act: identity, or SiLU (inference)",
     .gradient = "dx[m,k] += sum_n dy[m,n] w[k,n]; dw[k,n] += sum_m x[m,k] dy[m,n]; "
                 "db[n] += sum_m dy[m,n]",
     .source = "Lin, Chen & Yan 2013, arXiv:1312.4400",

@@ -5,29 +5,23 @@
  *
  * Shapes: x and y any, equal. Backward recomputes s from x: one exp is cheaper than a buffer.
  * Source: Elfwing, Uchibe & Doya 2017 (SiLU); Ramachandran et al. 2017 (swish). */
-#include <math.h>
-
+#include "ops/activation.h"
 #include "ops/op.h"
 
 static mg_cost cost(const mg_op_call *c) { return mg_cost_elementwise(c, 5, 9); }
-
-static real sigmoid(real x) { return (real)(1.0 / (1.0 + exp(-(double)x))); }
 
 static void forward(const mg_op_call *c) {
     const real *x = c->x[0];
     real *y = c->y;
     int64_t n = mg_shape_elements(&c->y_shape);
-    for (int64_t i = 0; i < n; i++) y[i] = x[i] * sigmoid(x[i]);
+    for (int64_t i = 0; i < n; i++) y[i] = silu(x[i]);
 }
 
 static void backward(const mg_op_call *c) {
     const real *x = c->x[0], *dy = c->dy;
     real *dx = c->dx[0];
     int64_t n = mg_shape_elements(&c->y_shape);
-    for (int64_t i = 0; i < n; i++) {
-        real s = sigmoid(x[i]);
-        dx[i] += dy[i] * s * (1 + x[i] * (1 - s));
-    }
+    for (int64_t i = 0; i < n; i++) dx[i] += dy[i] * silu_slope(x[i]);
 }
 
 static const mg_case cases[] = {

@@ -8,8 +8,15 @@
 #define MG_OP_LIST(X)                                                                              \
     X(pointwise_conv)                                                                              \
     X(depthwise_conv)                                                                              \
+    X(conv2d)                                                                                      \
     X(batch_norm)                                                                                  \
-    X(silu)
+    X(silu)                                                                                        \
+    X(sigmoid)                                                                                     \
+    X(tanh)                                                                                        \
+    X(softmax)                                                                                     \
+    X(add)                                                                                         \
+    X(channel_scale)                                                                               \
+    X(global_average_pool)
 
 #define MG_OP_ENUM(name) MG_OP_##name,
 typedef enum mg_op_id { MG_OP_LIST(MG_OP_ENUM) MG_OP_COUNT } mg_op_id;
