@@ -16,7 +16,14 @@
     X(softmax)                                                                                     \
     X(add)                                                                                         \
     X(channel_scale)                                                                               \
-    X(global_average_pool)
+    X(global_average_pool)                                                                         \
+    X(squeeze_excite)                                                                              \
+    X(dropout)                                                                                     \
+    X(stochastic_depth)                                                                            \
+    X(bce_with_logits)                                                                             \
+    X(concat)                                                                                      \
+    X(resize_bilinear)                                                                             \
+    X(resize_bicubic)
 
 #define MG_OP_ENUM(name) MG_OP_##name,
 typedef enum mg_op_id { MG_OP_LIST(MG_OP_ENUM) MG_OP_COUNT } mg_op_id;

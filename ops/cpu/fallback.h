@@ -8,7 +8,11 @@
     extern const mg_op mg_op_##op##_f32;                                                           \
     static void forward(const mg_op_call *c) { mg_op_##op##_f32.reference.forward(c); }            \
     static void backward(const mg_op_call *c) { mg_op_##op##_f32.reference.backward(c); }          \
+    static size_t scratch_bytes(const mg_op_call *c, bool back, int threads) {                     \
+        size_t (*f)(const mg_op_call *, bool, int) = mg_op_##op##_f32.reference.scratch_bytes;     \
+        return f ? f(c, back, threads) : 0;                                                        \
+    }                                                                                              \
     extern const mg_kernels MG_CPU_EXTERN(mg_cpu_##op);                                            \
-    MG_CPU_KERNELS(op) = {forward, backward, NULL};
+    MG_CPU_KERNELS(op) = {forward, backward, scratch_bytes};
 
 #endif
