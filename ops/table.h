@@ -23,7 +23,8 @@
     X(bce_with_logits)                                                                             \
     X(concat)                                                                                      \
     X(resize_bilinear)                                                                             \
-    X(resize_bicubic)
+    X(resize_bicubic)                                                                              \
+    X(mbconv)
 
 #define MG_OP_ENUM(name) MG_OP_##name,
 typedef enum mg_op_id { MG_OP_LIST(MG_OP_ENUM) MG_OP_COUNT } mg_op_id;

@@ -1,0 +1,3 @@
+#include "ops/cpu/fallback.h"
+
+MG_CPU_FALLBACK(mbconv)
