@@ -125,20 +125,24 @@ bool mg_dicom_looks_explicit(const mg_dicom *d, uint64_t position, uint64_t end,
     return vr && (memcmp(vr, p + 4, 2) == 0 || (strlen(vr) > 2 && strstr(vr, "or")));
 }
 
-/* A first tag that a data set, command set or file meta group can begin with. */
-static bool plausible_first_group(uint32_t group) {
-    return group != 0 && (group <= 0x0100 || (group & 1) == 0);
+/* The byte order in which the first tag makes sense: one the dictionary knows, else the smaller
+ * group, since data sets begin with small ones. `declared` where neither tells. */
+static bool guess_order(const uint8_t *p, bool declared) {
+    bool little = mg_dicom_keyword(mg_dicom_read_tag(p, false)) != NULL;
+    bool big = mg_dicom_keyword(mg_dicom_read_tag(p, true)) != NULL;
+    if (little != big) return big;
+    uint32_t little_group = mg_dicom_u16(p, false), big_group = mg_dicom_u16(p, true);
+    if (!declared && little_group > 0xFF && big_group && big_group <= 0xFF) return !little;
+    if (declared && big_group > 0xFF && little_group && little_group <= 0xFF) return big;
+    return declared;
 }
 
 bool mg_dicom_detect_encoding(const mg_dicom *d, uint64_t position, bool *implicit,
                               bool *big_endian) {
     if (d->size - position < 8) return false;
     const uint8_t *p = d->bytes + position;
-    uint32_t little = mg_dicom_u16(p, false), big = mg_dicom_u16(p, true);
-    /* Groups are small numbers: the byte order that makes the first one small is right. */
-    if (little > 0xFF && big != 0 && big <= 0xFF) *big_endian = true;
-    else if (big > 0xFF && little <= 0xFF) *big_endian = false;
-    if (!plausible_first_group(*big_endian ? big : little)) return false;
+    *big_endian = guess_order(p, *big_endian);
+    if (mg_dicom_u16(p, *big_endian) == 0 && mg_dicom_u16(p + 2, *big_endian) != 0) return false;
     if (mg_dicom_looks_explicit(d, position, d->size, *big_endian)) {
         *implicit = false;
         return true;

@@ -1,0 +1,88 @@
+/* Option parsing: values, ranges, short forms, negation, what is left over. */
+#include <criterion/criterion.h>
+#include <criterion/redirect.h>
+#include <string.h>
+
+#include "apps/lib/cli.h"
+
+static bool flag, cache;
+static int64_t number;
+static double rate;
+static const char *text, *choice;
+
+static const mg_cli_option options[] = {
+    {"flag", 'f', MG_CLI_FLAG, &flag, NULL, NULL, "a flag", 0, 0},
+    {"cache", 0, MG_CLI_FLAG, &cache, NULL, "yes", "a flag that is on", 0, 0},
+    {"number", 'n', MG_CLI_INT, &number, "N", "3", "a number", 1, 10},
+    {"rate", 0, MG_CLI_FLOAT, &rate, "X", NULL, "a rate", 0, 0},
+    {"text", 't', MG_CLI_STRING, &text, "TEXT", NULL, "a text", 0, 0},
+    {"choice", 0, MG_CLI_CHOICE, &choice, "one|two", "one", "a choice", 0, 0},
+};
+static const mg_cli_program program = {.name = "example",
+                                       .summary = "show options",
+                                       .usage = "[OPTION]... FILE...",
+                                       .options = options,
+                                       .option_count = sizeof options / sizeof options[0],
+                                       .least_arguments = 1,
+                                       .most_arguments = 2};
+
+static void reset(void) {
+    flag = false;
+    cache = true;
+    number = 3;
+    rate = 0.5;
+    text = NULL;
+    choice = "one";
+    cr_redirect_stderr();
+    cr_redirect_stdout();
+}
+
+static int parse(int *argc, char ***argv, char **words) {
+    *argv = words;
+    for (*argc = 0; words[*argc];) ++*argc;
+    return mg_cli_parse(&program, argc, argv);
+}
+
+#define WORDS(...)                                                                                 \
+    (char *[]) { "example", __VA_ARGS__, NULL }
+
+Test(cli, values_and_arguments, .init = reset) {
+    int argc;
+    char **argv;
+    int code = parse(&argc, &argv,
+                     WORDS("a.dcm", "--number=7", "-f", "--no-cache", "-t", "x y", "--rate", "1e-3",
+                           "--choice=two", "b.dcm"));
+    cr_assert_eq(code, MG_CLI_RUN);
+    cr_assert_eq(argc, 2);
+    cr_assert_str_eq(argv[0], "a.dcm");
+    cr_assert_str_eq(argv[1], "b.dcm");
+    cr_assert(flag && !cache && number == 7 && rate == 1e-3);
+    cr_assert_str_eq(text, "x y");
+    cr_assert_str_eq(choice, "two");
+}
+
+Test(cli, defaults_stay, .init = reset) {
+    int argc;
+    char **argv;
+    cr_assert_eq(parse(&argc, &argv, WORDS("--", "-f")), MG_CLI_RUN);
+    cr_assert(!flag && cache && number == 3);
+    cr_assert_str_eq(argv[0], "-f");
+}
+
+Test(cli, wrong_usage_is_two, .init = reset) {
+    int argc;
+    char **argv;
+    char **wrong[] = {
+        WORDS("--number=11", "a"), WORDS("--number=x", "a"), WORDS("--number=7x", "a"),
+        WORDS("--rate=nan", "a"),  WORDS("--choice=t", "a"), WORDS("--bogus", "a"),
+        WORDS("a", "--text"),      WORDS("a", "b", "c"),     WORDS("-f")};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        cr_expect_eq(parse(&argc, &argv, wrong[i]), MG_EXIT_USAGE, "case %zu", i);
+}
+
+Test(cli, help_is_done, .init = reset) {
+    int argc;
+    char **argv;
+    cr_assert_eq(parse(&argc, &argv, WORDS("--help")), MG_EXIT_DONE);
+    cr_assert_eq(parse(&argc, &argv, WORDS("--version")), MG_EXIT_DONE);
+}
