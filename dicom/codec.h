@@ -67,6 +67,9 @@ typedef struct mg_dicom_codec_header {
     mg_dicom_jpeg_color color;
     int predictor;       /* lossless: selection value of the first scan, 1…7; otherwise 0 */
     int point_transform; /* lossless: of the first scan */
+    /* Fewer bytes than this cannot hold an image of that size (a bit or two per sample or block at
+     * the least): compare with the codestream's size before allocating a frame for it. */
+    uint64_t least_bytes;
 } mg_dicom_codec_header;
 
 /* Reads markers up to the first scan. Nothing is decoded and nothing allocated. */
