@@ -57,7 +57,7 @@ static inline uint16_t *tissue_image(uint32_t rows, uint32_t columns) {
     for (size_t i = 0; i < n; i++) {
         int32_t signal = image[i] < 64 ? 64 : image[i] > 4000 ? 4000 : image[i];
         /* Quanta: the variance is proportional to the signal, here as a piecewise square root. */
-        int32_t sigma = 6 + signal / 256 + (signal > 1024 ? 4 : 0);
+        int32_t sigma = 9 + signal / 256 + (signal > 1024 ? 4 : 0);
         int32_t v = signal + (int32_t)((int64_t)tissue_normal(&state) * sigma / 37837);
         out[i] = (uint16_t)(v < 0 ? 0 : v > 4095 ? 4095 : v);
     }
