@@ -77,14 +77,11 @@ static bool all_coded(const mg_jpeg *j) {
 static mg_dicom_status decode_scan(mg_jpeg *j) {
     j->in_entropy = false;
     j->next_restart = 0;
-    mg_dicom_status status = MG_DICOM_ERR_UNSUPPORTED;
+    mg_dicom_status status;
     switch (j->header.process) {
     case MG_DICOM_JPEG_LOSSLESS: status = mg_jpeg_lossless_scan(j); break;
-    default:
-        return mg_codec_fail(j->err, MG_DICOM_ERR_UNSUPPORTED, j->scan.offset,
-                             "JPEG: SOF%d is not "
-                             "supported",
-                             j->header.sof - MG_JPEG_SOF0);
+    case MG_DICOM_JPEG_PROGRESSIVE: status = mg_jpeg_progressive_scan(j); break;
+    default: status = mg_jpeg_sequential_scan(j); break;
     }
     if (status) return status;
     j->in_entropy = false;
@@ -169,7 +166,13 @@ mg_dicom_status mg_dicom_jpeg_decode(const uint8_t *data, size_t size,
         partial = true;
         status = MG_DICOM_OK;
     }
+    if (!status && j.header.process == MG_DICOM_JPEG_PROGRESSIVE) mg_jpeg_progressive_finish(&j);
+    if (!status && j.header.process != MG_DICOM_JPEG_LOSSLESS) status = mg_jpeg_output(&j);
     if (!status && j.options->partial) *j.options->partial = partial;
+    for (int i = 0; i < 4; i++) {
+        free(j.component[i].plane);
+        free(j.component[i].coefficients);
+    }
     free(j.unstuffed);
     return status ? mg_codec_fail(err, status, first.offset, "%s", first.message) : MG_DICOM_OK;
 }

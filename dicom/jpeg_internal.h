@@ -4,6 +4,7 @@
  *     jpeg_interval.c     entropy-coded data: from marker to marker, without the stuffed bytes
  *     jpeg_decode.c       the order of things: markers, scans, output
  *     jpeg_lossless.c     scans of process 14
+ *     jpeg_blocks.c       the order of a DCT scan's blocks, restarts
  *     jpeg_sequential.c   scans of baseline and extended sequential DCT
  *     jpeg_progressive.c  scans of progressive DCT
  *     jpeg_dct.c          dequantisation and inverse DCT
@@ -42,6 +43,7 @@ typedef struct mg_jpeg_component {
     uint32_t width, height;                 /* samples, T.81 A.1.1 */
     uint32_t blocks_x, blocks_y;            /* DCT: blocks that cover them, T.81 A.2.3 */
     uint32_t stride_blocks, plane_blocks_y; /* DCT: the same, whole MCUs */
+    uint16_t dequantize[64];                /* DCT: natural order */
     bool coded;                             /* some scan has written it */
     uint16_t *plane;                        /* DCT: samples, 8 * stride_blocks a row */
     int16_t *coefficients;                  /* progressive: 64 per block, in natural order */
@@ -117,6 +119,34 @@ mg_dicom_status mg_jpeg_entropy_error(mg_jpeg *j, const char *unit, uint32_t whe
 mg_dicom_status mg_jpeg_lossless_scan(mg_jpeg *j);
 mg_dicom_status mg_jpeg_sequential_scan(mg_jpeg *j);
 mg_dicom_status mg_jpeg_progressive_scan(mg_jpeg *j);
+
+/* The coefficients collected by progressive scans become samples in the components' planes. */
+void mg_jpeg_progressive_finish(mg_jpeg *j);
+
+/* The planes of a DCT image, brought to full size, become the caller's samples. */
+mg_dicom_status mg_jpeg_output(mg_jpeg *j);
+
+/* --- what the DCT processes share --- */
+
+/* Visits every block of the scan in coded order: i counts the scan's components, `at` the blocks of
+ * the component's plane. False: cannot be decoded. `restart` is called before each interval. */
+typedef bool mg_jpeg_block_visitor(void *arg, int i, mg_jpeg_component *c, size_t at);
+typedef void mg_jpeg_restart_visitor(void *arg);
+mg_dicom_status mg_jpeg_walk_blocks(mg_jpeg *j, mg_jpeg_block_visitor *visit,
+                                    mg_jpeg_restart_visitor *restart, void *arg);
+
+/* Has a Huffman table of that class (0 DC, 1 AC) been defined? */
+mg_dicom_status mg_jpeg_need_table(mg_jpeg *j, int class, int id);
+
+/* Coefficients (natural order) times quant, transformed, shifted to 0…max, rounded and clamped, as
+ * 8x8 samples whose rows are `stride` apart. */
+void mg_jpeg_inverse_dct(const int16_t block[64], const uint16_t quant[64], uint32_t max,
+                         uint16_t *out, size_t stride);
+
+/* The first sample of a component's block. */
+static inline uint16_t *mg_jpeg_block_samples(const mg_jpeg_component *c, size_t at) {
+    return c->plane + 64 * (at / c->stride_blocks) * c->stride_blocks + 8 * (at % c->stride_blocks);
+}
 
 extern const uint8_t mg_jpeg_natural_order[64];
 
