@@ -5,11 +5,7 @@
 #include <stdint.h>
 
 #include "dicom/codec.h"
-
-/* Fills err unless an earlier failure is in it, and returns status, so that a failing check reads
- * `return mg_codec_fail(…)`. err may be NULL. */
-mg_dicom_status mg_codec_fail(mg_dicom_error *err, mg_dicom_status status, uint64_t offset,
-                              const char *format, ...) __attribute__((format(printf, 4, 5)));
+#include "dicom/internal.h" /* mg_dicom_fail */
 
 /* Calls options->on_warning if there is one. */
 void mg_codec_warn(const mg_dicom_codec_options *options, uint64_t offset, const char *format, ...)

@@ -14,7 +14,7 @@ static mg_dicom_status reserve_planes(mg_jpeg *j) {
         c->plane = calloc(blocks, 64 * sizeof *c->plane);
         if (progressive) c->coefficients = calloc(blocks, 64 * sizeof *c->coefficients);
         if (!c->plane || (progressive && !c->coefficients))
-            return mg_codec_fail(j->err, MG_DICOM_ERR_MEMORY, j->scan.offset,
+            return mg_dicom_fail(j->err, MG_DICOM_ERR_MEMORY, j->scan.offset,
                                  "JPEG: no memory for "
                                  "%zu blocks of a component",
                                  blocks);
@@ -28,7 +28,7 @@ static mg_dicom_status bind_quantization(mg_jpeg *j) {
         mg_jpeg_component *c = &j->component[j->scan.component[i]];
         if (c->coded) continue;
         if (!j->quant_defined[c->quant])
-            return mg_codec_fail(j->err, MG_DICOM_ERR_PIXELS, j->scan.offset,
+            return mg_dicom_fail(j->err, MG_DICOM_ERR_PIXELS, j->scan.offset,
                                  "JPEG: component %d "
                                  "uses quantization table %d, which no DQT has defined",
                                  c->id, c->quant);
@@ -39,7 +39,7 @@ static mg_dicom_status bind_quantization(mg_jpeg *j) {
 
 mg_dicom_status mg_jpeg_need_table(mg_jpeg *j, int class, int id) {
     if (j->table[class][id].defined) return MG_DICOM_OK;
-    return mg_codec_fail(j->err, MG_DICOM_ERR_PIXELS, j->scan.offset,
+    return mg_dicom_fail(j->err, MG_DICOM_ERR_PIXELS, j->scan.offset,
                          "JPEG: the scan at offset %llu "
                          "uses Huffman table %d of class %d, which no DHT has defined",
                          (unsigned long long)j->scan.offset, id, class);
@@ -118,7 +118,7 @@ mg_dicom_status mg_jpeg_walk_blocks(mg_jpeg *j, mg_jpeg_block_visitor *visit,
         blocks += c->h * c->v;
     }
     if (j->scan.n > 1 && blocks > 10)
-        return mg_codec_fail(j->err, MG_DICOM_ERR_PIXELS, j->scan.offset,
+        return mg_dicom_fail(j->err, MG_DICOM_ERR_PIXELS, j->scan.offset,
                              "JPEG: %d blocks in an MCU "
                              "of the scan at offset %llu; 10 are the most",
                              blocks, (unsigned long long)j->scan.offset);

@@ -16,7 +16,7 @@ static mg_dicom_status open_stream(mg_jpeg *j, const uint8_t *data, size_t size,
     j->err = err;
     j->header.adobe = -1;
     if (!data || size < 2 || data[0] != 0xFF || data[1] != MG_JPEG_SOI)
-        return mg_codec_fail(err, MG_DICOM_ERR_PIXELS, 0,
+        return mg_dicom_fail(err, MG_DICOM_ERR_PIXELS, 0,
                              "JPEG: no start of image (FFD8) at the "
                              "codestream's beginning");
     j->pos = 2;
@@ -30,7 +30,7 @@ mg_dicom_status mg_dicom_jpeg_header(const uint8_t *data, size_t size, mg_dicom_
     bool found = false;
     if (!status) status = mg_jpeg_read_to_scan(&j, &found);
     if (!status && !found)
-        status = mg_codec_fail(err, MG_DICOM_ERR_PIXELS, j.pos,
+        status = mg_dicom_fail(err, MG_DICOM_ERR_PIXELS, j.pos,
                                "JPEG: no scan before offset %zu, "
                                "where the codestream ends",
                                j.pos);
@@ -42,7 +42,7 @@ static mg_dicom_status check_agreement(mg_jpeg *j) {
     mg_dicom_codec_header *h = &j->header;
     const mg_dicom_codec_frame *f = j->frame;
     if (h->process == MG_DICOM_JPEG_UNSUPPORTED)
-        return mg_codec_fail(j->err, MG_DICOM_ERR_UNSUPPORTED, 0,
+        return mg_dicom_fail(j->err, MG_DICOM_ERR_UNSUPPORTED, 0,
                              "JPEG: SOF%d (%s) is not supported", h->sof - MG_JPEG_SOF0,
                              h->sof >= 0xC9 ? "arithmetic coding" : "hierarchical");
     if (h->rows == 0) { /* DNL behind the first scan must then say the same */
@@ -50,18 +50,18 @@ static mg_dicom_status check_agreement(mg_jpeg *j) {
         mg_jpeg_lay_out(j);
     }
     if (h->rows != f->rows || h->columns != f->columns || h->components != f->samples)
-        return mg_codec_fail(j->err, MG_DICOM_ERR_PIXELS, 0,
+        return mg_dicom_fail(j->err, MG_DICOM_ERR_PIXELS, 0,
                              "JPEG: the codestream has %u rows, %u "
                              "columns, %d components, but the data set says %u, %u, %d",
                              (unsigned)h->rows, (unsigned)h->columns, h->components,
                              (unsigned)f->rows, (unsigned)f->columns, f->samples);
     if (h->precision > 8 * f->word_bytes)
-        return mg_codec_fail(j->err, MG_DICOM_ERR_PIXELS, 0,
+        return mg_dicom_fail(j->err, MG_DICOM_ERR_PIXELS, 0,
                              "JPEG: %d-bit samples do not fit into "
                              "the data set's %d bits",
                              h->precision, 8 * f->word_bytes);
     if (!j->options->allow_partial && h->least_bytes > j->size)
-        return mg_codec_fail(j->err, MG_DICOM_ERR_PIXELS, 0,
+        return mg_dicom_fail(j->err, MG_DICOM_ERR_PIXELS, 0,
                              "JPEG: %zu bytes cannot hold %u rows of "
                              "%u columns",
                              j->size, (unsigned)h->rows, (unsigned)h->columns);
@@ -98,7 +98,7 @@ static mg_dicom_status read_tail(mg_jpeg *j) {
     mg_dicom_status status = mg_jpeg_read_to_scan(j, &another);
     j->err = err;
     if (status && ignored.offset >= 4 && j->data[ignored.offset - 3] == MG_JPEG_DNL)
-        return mg_codec_fail(err, status, ignored.offset, "%s", ignored.message);
+        return mg_dicom_fail(err, status, ignored.offset, "%s", ignored.message);
     if (status) mg_codec_warn(j->options, ignored.offset, "%s", ignored.message);
     if (another) mg_codec_warn(j->options, j->scan.offset, "JPEG: a scan too many");
     if (!status && !another && j->pos + 1 < j->size)
@@ -117,7 +117,7 @@ static mg_dicom_status decode_scans(mg_jpeg *j, bool *started) {
         if (status) return status;
         if (!found) break;
         if (scans == MAX_SCANS)
-            return mg_codec_fail(j->err, MG_DICOM_ERR_LIMIT, j->scan.offset,
+            return mg_dicom_fail(j->err, MG_DICOM_ERR_LIMIT, j->scan.offset,
                                  "JPEG: more than %d "
                                  "scans",
                                  MAX_SCANS);
@@ -132,12 +132,12 @@ static mg_dicom_status decode_scans(mg_jpeg *j, bool *started) {
     }
     for (int i = 0; i < j->header.components; i++)
         if (!j->component[i].coded)
-            return mg_codec_fail(j->err, MG_DICOM_ERR_PIXELS, j->pos,
+            return mg_dicom_fail(j->err, MG_DICOM_ERR_PIXELS, j->pos,
                                  "JPEG: the codestream ends at "
                                  "offset %zu without a scan of component %d",
                                  j->pos, j->component[i].id);
     if (!j->have_frame)
-        return mg_codec_fail(j->err, MG_DICOM_ERR_PIXELS, j->pos,
+        return mg_dicom_fail(j->err, MG_DICOM_ERR_PIXELS, j->pos,
                              "JPEG: the codestream ends at "
                              "offset %zu without a frame header (SOF)",
                              j->pos);
@@ -151,7 +151,7 @@ mg_dicom_status mg_dicom_jpeg_decode(const uint8_t *data, size_t size,
     mg_dicom_status status = mg_codec_check_frame(frame, out, &samples, err);
     if (status) return status;
     if (frame->word_bytes > 2 || frame->samples > 4)
-        return mg_codec_fail(err, MG_DICOM_ERR_ARG, 0, "JPEG: a frame of %d samples of %d bytes",
+        return mg_dicom_fail(err, MG_DICOM_ERR_ARG, 0, "JPEG: a frame of %d samples of %d bytes",
                              frame->samples, frame->word_bytes);
     mg_jpeg j;
     mg_dicom_error first = {0};
@@ -174,5 +174,5 @@ mg_dicom_status mg_dicom_jpeg_decode(const uint8_t *data, size_t size,
         free(j.component[i].coefficients);
     }
     free(j.unstuffed);
-    return status ? mg_codec_fail(err, status, first.offset, "%s", first.message) : MG_DICOM_OK;
+    return status ? mg_dicom_fail(err, status, first.offset, "%s", first.message) : MG_DICOM_OK;
 }

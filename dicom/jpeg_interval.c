@@ -12,7 +12,7 @@ static mg_dicom_status reserve(mg_jpeg *j, size_t n) {
     j->unstuffed = malloc(n);
     j->unstuffed_capacity = j->unstuffed ? n : 0;
     if (j->unstuffed) return MG_DICOM_OK;
-    return mg_codec_fail(j->err, MG_DICOM_ERR_MEMORY, j->pos,
+    return mg_dicom_fail(j->err, MG_DICOM_ERR_MEMORY, j->pos,
                          "JPEG: no memory for %zu bytes of "
                          "entropy-coded data",
                          n);
@@ -58,11 +58,11 @@ mg_dicom_status mg_jpeg_entropy_error(mg_jpeg *j, const char *unit, uint32_t whe
     uint64_t offset = mg_jpeg_bit_offset(j);
     /* A code that is cut off looks unassigned: 16 bits are the longest. */
     if (mg_jpeg_bits_taken(&j->bits) + 16 > 8 * (uint64_t)j->bits.size)
-        return mg_codec_fail(j->err, MG_DICOM_ERR_PIXELS, offset,
+        return mg_dicom_fail(j->err, MG_DICOM_ERR_PIXELS, offset,
                              "JPEG: entropy-coded data ends "
                              "early, at offset %llu, in %s %u",
                              (unsigned long long)j->interval_end, unit, (unsigned)where);
-    return mg_codec_fail(j->err, MG_DICOM_ERR_PIXELS, offset,
+    return mg_dicom_fail(j->err, MG_DICOM_ERR_PIXELS, offset,
                          "JPEG: unassigned Huffman code near "
                          "offset %llu, in %s %u",
                          (unsigned long long)offset, unit, (unsigned)where);
@@ -73,7 +73,7 @@ mg_dicom_status mg_jpeg_entropy_error(mg_jpeg *j, const char *unit, uint32_t whe
 static mg_dicom_status check_used_up(mg_jpeg *j) {
     uint64_t taken = mg_jpeg_bits_taken(&j->bits), size = 8 * (uint64_t)j->bits.size;
     if (taken > size)
-        return mg_codec_fail(j->err, MG_DICOM_ERR_PIXELS, j->interval_end,
+        return mg_dicom_fail(j->err, MG_DICOM_ERR_PIXELS, j->interval_end,
                              "JPEG: entropy-coded data "
                              "ends early, at offset %zu",
                              j->interval_end);
@@ -82,7 +82,7 @@ static mg_dicom_status check_used_up(mg_jpeg *j) {
     const uint8_t *rest = j->bits.data + j->bits.size - left;
     for (size_t i = 0; i < left; i++)
         if (rest[i] != rest[0] || (rest[0] != 0x00 && rest[0] != 0xFF))
-            return mg_codec_fail(j->err, MG_DICOM_ERR_PIXELS, mg_jpeg_bit_offset(j),
+            return mg_dicom_fail(j->err, MG_DICOM_ERR_PIXELS, mg_jpeg_bit_offset(j),
                                  "JPEG: %zu bytes "
                                  "of entropy-coded data are left over at offset %llu",
                                  left, (unsigned long long)mg_jpeg_bit_offset(j));
@@ -106,18 +106,18 @@ mg_dicom_status mg_jpeg_interval_close(mg_jpeg *j, bool more) {
             j->pos = at + 2;
             return MG_DICOM_OK;
         }
-        return mg_codec_fail(j->err, MG_DICOM_ERR_PIXELS, at,
+        return mg_dicom_fail(j->err, MG_DICOM_ERR_PIXELS, at,
                              "JPEG: restart marker FF%02X at offset "
                              "%zu, but all data of the scan has been read",
                              marker, at);
     }
     if (!restart)
-        return mg_codec_fail(j->err, MG_DICOM_ERR_PIXELS, j->interval_end,
+        return mg_dicom_fail(j->err, MG_DICOM_ERR_PIXELS, j->interval_end,
                              "JPEG: entropy-coded data "
                              "ends early, at offset %zu, where a restart marker (RST%u) is due",
                              j->interval_end, j->next_restart);
     if (marker - MG_JPEG_RST0 != (int)j->next_restart)
-        return mg_codec_fail(j->err, MG_DICOM_ERR_PIXELS, at,
+        return mg_dicom_fail(j->err, MG_DICOM_ERR_PIXELS, at,
                              "JPEG: restart marker RST%d at offset "
                              "%zu where RST%u is due",
                              marker - MG_JPEG_RST0, at, j->next_restart);

@@ -62,7 +62,7 @@ static mg_dicom_status build_groups(lossless *s) {
     enum { N = 1 << GROUP_BITS };
     s->groups = malloc(N * sizeof *s->groups);
     if (!s->groups)
-        return mg_codec_fail(s->j->err, MG_DICOM_ERR_MEMORY, s->j->scan.offset,
+        return mg_dicom_fail(s->j->err, MG_DICOM_ERR_MEMORY, s->j->scan.offset,
                              "JPEG: no memory for "
                              "the decoding table");
     /* First every group of one difference, … */
@@ -224,7 +224,7 @@ static mg_dicom_status decode_row(lossless *s, uint32_t row, bool first_of_inter
         else if (s->predictor == 1) undo_left(line[i], s->columns, line_of(s, i, row - 1)[0]);
         else undo_prediction(s, line[i], line_of(s, i, row - 1));
         if (bits_set(line[i], s->columns) > max)
-            return mg_codec_fail(j->err, MG_DICOM_ERR_PIXELS, mg_jpeg_bit_offset(j),
+            return mg_dicom_fail(j->err, MG_DICOM_ERR_PIXELS, mg_jpeg_bit_offset(j),
                                  "JPEG: a sample "
                                  "of row %u is over %u, the most that %d bits can say (near offset "
                                  "%llu)",
@@ -257,41 +257,41 @@ static mg_dicom_status check_scan(lossless *s) {
     uint64_t at = scan->offset;
     mg_dicom_status bad = MG_DICOM_ERR_PIXELS;
     if (scan->ss < 1 || scan->ss > 7)
-        return mg_codec_fail(j->err, bad, at,
+        return mg_dicom_fail(j->err, bad, at,
                              "JPEG: predictor %d in the scan header at offset %llu; "
                              "1 to 7 exist",
                              scan->ss, (unsigned long long)at);
     if (scan->al >= j->header.precision)
-        return mg_codec_fail(j->err, bad, at,
+        return mg_dicom_fail(j->err, bad, at,
                              "JPEG: point transform %d of %d-bit samples in the scan "
                              "header at offset %llu",
                              scan->al, j->header.precision, (unsigned long long)at);
     if (scan->se || scan->ah)
         mg_codec_warn(j->options, at, "JPEG: Se and Ah of a lossless scan are not 0");
     if (j->header.subsampled)
-        return mg_codec_fail(j->err, MG_DICOM_ERR_UNSUPPORTED, at,
+        return mg_dicom_fail(j->err, MG_DICOM_ERR_UNSUPPORTED, at,
                              "JPEG: lossless coding of "
                              "subsampled components is not supported");
     for (int i = 0; i < scan->n; i++) {
         const mg_jpeg_component *c = &j->component[scan->component[i]];
         s->table[i] = &j->table[0][scan->dc_table[i]];
         if (!s->table[i]->defined)
-            return mg_codec_fail(j->err, bad, at,
+            return mg_dicom_fail(j->err, bad, at,
                                  "JPEG: the scan at offset %llu uses Huffman table "
                                  "%d, which no DHT has defined",
                                  (unsigned long long)at, scan->dc_table[i]);
         if (c->coded)
-            return mg_codec_fail(j->err, bad, at,
+            return mg_dicom_fail(j->err, bad, at,
                                  "JPEG: a second scan of component %d at offset "
                                  "%llu",
                                  c->id, (unsigned long long)at);
         if (scan->n > 1 && (c->h != 1 || c->v != 1))
-            return mg_codec_fail(j->err, MG_DICOM_ERR_UNSUPPORTED, at,
+            return mg_dicom_fail(j->err, MG_DICOM_ERR_UNSUPPORTED, at,
                                  "JPEG: interleaved lossless "
                                  "scans with sampling factors other than 1 are not supported");
     }
     if (j->restart_interval % s->columns)
-        return mg_codec_fail(j->err, bad, at,
+        return mg_dicom_fail(j->err, bad, at,
                              "JPEG: a restart interval of %u samples is not a number "
                              "of whole rows of %u",
                              (unsigned)j->restart_interval, (unsigned)s->columns);
@@ -336,7 +336,7 @@ mg_dicom_status mg_jpeg_lossless_scan(mg_jpeg *j) {
     if (!direct) {
         s.scratch = malloc((size_t)s.n * 2 * s.columns * sizeof *s.scratch);
         if (!s.scratch)
-            return mg_codec_fail(j->err, MG_DICOM_ERR_MEMORY, j->scan.offset,
+            return mg_dicom_fail(j->err, MG_DICOM_ERR_MEMORY, j->scan.offset,
                                  "JPEG: no memory for "
                                  "rows of %u samples",
                                  (unsigned)s.columns);

@@ -207,12 +207,12 @@ mg_dicom_status mg_dicom_jpeg_lossless_encode(const void *samples,
     mg_dicom_status status = mg_codec_check_frame(frame, samples, &count, err);
     if (status) return status;
     if (frame->word_bytes > 2 || (frame->samples != 1 && frame->samples != 3))
-        return mg_codec_fail(err, MG_DICOM_ERR_ARG, 0,
+        return mg_dicom_fail(err, MG_DICOM_ERR_ARG, 0,
                              "JPEG Lossless: %d samples of %d bytes; 1 or "
                              "3 samples of 1 or 2 bytes can be coded",
                              frame->samples, frame->word_bytes);
     if (precision < 2 || precision > 8 * frame->word_bytes)
-        return mg_codec_fail(err, MG_DICOM_ERR_ARG, 0,
+        return mg_dicom_fail(err, MG_DICOM_ERR_ARG, 0,
                              "JPEG Lossless: precision %d of %d-byte "
                              "samples",
                              precision, frame->word_bytes);
@@ -227,7 +227,7 @@ mg_dicom_status mg_dicom_jpeg_lossless_encode(const void *samples,
     size_t capacity = (size_t)(bits / 8 + 1) * 2 + HEADERS; /* as if every byte needed stuffing */
     e.out = malloc(capacity);
     if (!e.out)
-        return mg_codec_fail(err, MG_DICOM_ERR_MEMORY, 0, "JPEG Lossless: no memory for %zu bytes",
+        return mg_dicom_fail(err, MG_DICOM_ERR_MEMORY, 0, "JPEG Lossless: no memory for %zu bytes",
                              capacity);
     put_headers(&e);
     put_samples(&e);

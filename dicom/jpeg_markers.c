@@ -14,7 +14,7 @@ const uint8_t mg_jpeg_natural_order[64] = {
 /* clang-format on */
 
 static mg_dicom_status broken(mg_jpeg *j, size_t offset, const char *what) {
-    return mg_codec_fail(j->err, MG_DICOM_ERR_PIXELS, offset, "JPEG: %s at offset %zu", what,
+    return mg_dicom_fail(j->err, MG_DICOM_ERR_PIXELS, offset, "JPEG: %s at offset %zu", what,
                          offset);
 }
 
@@ -147,7 +147,7 @@ static mg_dicom_status read_frame(mg_jpeg *j, uint8_t marker, size_t pos, size_t
     bool baseline = h->process == MG_DICOM_JPEG_BASELINE;
     if (lossless ? h->precision < 2 || h->precision > 16
                  : h->precision != 8 && (baseline || h->precision != 12))
-        return mg_codec_fail(j->err, MG_DICOM_ERR_PIXELS, pos,
+        return mg_dicom_fail(j->err, MG_DICOM_ERR_PIXELS, pos,
                              "JPEG: precision %d at offset %zu is "
                              "not one of SOF%d (%s)",
                              h->precision, pos, marker - MG_JPEG_SOF0,
@@ -184,7 +184,7 @@ static mg_dicom_status read_scan_header(mg_jpeg *j, size_t pos, size_t end) {
         int k = 0;
         while (k < j->header.components && j->component[k].id != q[0]) k++;
         if (k == j->header.components)
-            return mg_codec_fail(j->err, MG_DICOM_ERR_PIXELS, pos,
+            return mg_dicom_fail(j->err, MG_DICOM_ERR_PIXELS, pos,
                                  "JPEG: the scan header at offset "
                                  "%zu names component %d, which the frame header does not",
                                  pos, q[0]);
@@ -212,7 +212,7 @@ static mg_dicom_status read_lines(mg_jpeg *j, size_t pos, size_t end) { /* DNL: 
     if (end - pos < 2) return broken(j, pos, "number of lines (DNL) cut short");
     uint32_t rows = mg_codec_be16(j->data + pos);
     if (j->have_frame && j->frame && rows != j->header.rows)
-        return mg_codec_fail(j->err, MG_DICOM_ERR_PIXELS, pos,
+        return mg_dicom_fail(j->err, MG_DICOM_ERR_PIXELS, pos,
                              "JPEG: the number of lines (DNL) at "
                              "offset %zu is %u, but the image has %u rows",
                              pos, (unsigned)rows, (unsigned)j->header.rows);
@@ -239,7 +239,7 @@ static mg_dicom_status read_segment(mg_jpeg *j, uint8_t marker, size_t pos, size
     case MG_JPEG_DAC:
     case MG_JPEG_DHP:
     case MG_JPEG_EXP:
-        return mg_codec_fail(j->err, MG_DICOM_ERR_UNSUPPORTED, pos,
+        return mg_dicom_fail(j->err, MG_DICOM_ERR_UNSUPPORTED, pos,
                              "JPEG: %s coding (marker FF%02X "
                              "at offset %zu) is not supported",
                              marker == MG_JPEG_DAC ? "arithmetic" : "hierarchical", marker, pos);
@@ -276,7 +276,7 @@ mg_dicom_status mg_jpeg_read_to_scan(mg_jpeg *j, bool *found) {
         if (j->size - j->pos < 2) return broken(j, at, "segment cut off before its length");
         size_t length = mg_codec_be16(j->data + j->pos);
         if (length < 2 || length > j->size - j->pos)
-            return mg_codec_fail(j->err, MG_DICOM_ERR_PIXELS, at,
+            return mg_dicom_fail(j->err, MG_DICOM_ERR_PIXELS, at,
                                  "JPEG: segment FF%02X at offset %zu "
                                  "has length %zu; %zu bytes are left",
                                  marker, at, length, j->size - j->pos);

@@ -134,7 +134,7 @@ static mg_dicom_status check_progression(mg_jpeg *j) {
     const mg_jpeg_scan *s = &j->scan;
     bool band = s->ss == 0 ? s->se == 0 : s->ss <= s->se && s->se < 64 && s->n == 1;
     if (!band || s->al > 13 || (s->ah && s->ah != s->al + 1))
-        return mg_codec_fail(j->err, MG_DICOM_ERR_PIXELS, s->offset,
+        return mg_dicom_fail(j->err, MG_DICOM_ERR_PIXELS, s->offset,
                              "JPEG: coefficients %d to %d, "
                              "bits %d to %d of %d components are no progressive scan (offset %llu)",
                              s->ss, s->se, s->ah, s->al, s->n, (unsigned long long)s->offset);
@@ -143,7 +143,7 @@ static mg_dicom_status check_progression(mg_jpeg *j) {
         for (int k = s->ss; k <= s->se; k++) {
             int known = s->ah ? s->ah : -1;
             if (c->bits_known[k] != known)
-                return mg_codec_fail(j->err, MG_DICOM_ERR_PIXELS, s->offset,
+                return mg_dicom_fail(j->err, MG_DICOM_ERR_PIXELS, s->offset,
                                      "JPEG: the scan at "
                                      "offset %llu does not continue coefficient %d of component %d",
                                      (unsigned long long)s->offset, k, c->id);

@@ -66,7 +66,7 @@ mg_dicom_status mg_jpeg_sequential_scan(mg_jpeg *j) {
         s.dc[i] = &j->table[0][scan->dc_table[i]];
         s.ac[i] = &j->table[1][scan->ac_table[i]];
         if (j->component[scan->component[i]].coded)
-            return mg_codec_fail(j->err, MG_DICOM_ERR_PIXELS, scan->offset,
+            return mg_dicom_fail(j->err, MG_DICOM_ERR_PIXELS, scan->offset,
                                  "JPEG: a second scan of "
                                  "component %d at offset %llu",
                                  j->component[scan->component[i]].id,

@@ -58,7 +58,7 @@ mg_dicom_status mg_jpeg_output(mg_jpeg *j) {
     if (j->header.subsampled) {
         columns = malloc(n * sizeof *columns);
         if (!columns)
-            return mg_codec_fail(j->err, MG_DICOM_ERR_MEMORY, 0,
+            return mg_dicom_fail(j->err, MG_DICOM_ERR_MEMORY, 0,
                                  "JPEG: no memory for a row of %u "
                                  "samples",
                                  (unsigned)n);

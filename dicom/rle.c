@@ -40,13 +40,13 @@ static uint32_t le32(const uint8_t *p) {
 
 static mg_dicom_status read_header(rle *r, size_t pixels) {
     if (r->size < HEADER_BYTES)
-        return mg_codec_fail(r->err, MG_DICOM_ERR_PIXELS, 0,
+        return mg_dicom_fail(r->err, MG_DICOM_ERR_PIXELS, 0,
                              "RLE: %zu bytes are less than the 64 of "
                              "the header",
                              r->size);
     uint32_t count = le32(r->data);
     if (count != (uint32_t)r->segments)
-        return mg_codec_fail(r->err, MG_DICOM_ERR_PIXELS, 0,
+        return mg_dicom_fail(r->err, MG_DICOM_ERR_PIXELS, 0,
                              "RLE: %u segments; %d samples of %d "
                              "bytes need %d",
                              (unsigned)count, r->frame->samples, r->frame->word_bytes, r->segments);
@@ -56,7 +56,7 @@ static mg_dicom_status read_header(rle *r, size_t pixels) {
         size_t end = i + 1 < r->segments ? le32(r->data + field + 4) : r->size;
         if (end > r->size) end = r->size; /* the next segment's start then fails */
         if (start < HEADER_BYTES || start > end)
-            return mg_codec_fail(r->err, MG_DICOM_ERR_PIXELS, field,
+            return mg_dicom_fail(r->err, MG_DICOM_ERR_PIXELS, field,
                                  "RLE: segment %d starts at %zu, which is not between 64 and %zu",
                                  i + 1, start, end);
         r->planes[i].at = r->data + start;
@@ -144,7 +144,7 @@ static mg_dicom_status check_rest(rle *r, int segment) {
     size_t rest = (size_t)(p->end - p->at);
     for (size_t i = 0; i < rest && rest > 1; i++)
         if (p->at[i] != 0 && p->at[i] != 0x80)
-            return mg_codec_fail(r->err, MG_DICOM_ERR_PIXELS, (size_t)(p->at - r->data),
+            return mg_dicom_fail(r->err, MG_DICOM_ERR_PIXELS, (size_t)(p->at - r->data),
                                  "RLE: segment "
                                  "%d has %zu bytes left over at offset %zu",
                                  segment + 1, rest, (size_t)(p->at - r->data));
@@ -160,12 +160,12 @@ static mg_dicom_status explain(rle *r, int segment, bool fits) {
     const plane *p = &r->planes[segment];
     size_t offset = (size_t)(p->at - r->data);
     if (!fits && p->left == 0)
-        return mg_codec_fail(r->err, MG_DICOM_ERR_PIXELS, offset,
+        return mg_dicom_fail(r->err, MG_DICOM_ERR_PIXELS, offset,
                              "RLE: segment %d holds more than "
                              "the image's %u rows of %u (offset %zu)",
                              segment + 1, (unsigned)r->frame->rows, (unsigned)r->frame->columns,
                              offset);
-    return mg_codec_fail(r->err, MG_DICOM_ERR_PIXELS, offset,
+    return mg_dicom_fail(r->err, MG_DICOM_ERR_PIXELS, offset,
                          "RLE: segment %d ends early, at offset "
                          "%zu, with %zu bytes of its plane missing",
                          segment + 1, offset, p->left);
@@ -229,7 +229,7 @@ mg_dicom_status mg_dicom_rle_decode(const uint8_t *data, size_t size,
     enum { WINDOW = CHUNK + 2 * LONGEST };
     uint8_t *windows = malloc((size_t)r.segments * WINDOW);
     if (!windows)
-        return mg_codec_fail(err, MG_DICOM_ERR_MEMORY, 0,
+        return mg_dicom_fail(err, MG_DICOM_ERR_MEMORY, 0,
                              "RLE: no memory for %d windows of %d bytes", r.segments, WINDOW);
     for (int s = 0; s < r.segments; s++) r.planes[s].bytes = windows + (size_t)s * WINDOW;
     status = decode_planes(&r, pixels, out);

@@ -52,7 +52,7 @@ mg_dicom_status mg_dicom_rle_encode(const void *samples, const mg_dicom_codec_fr
     if (capacity > UINT32_MAX || !row || !data) {
         free(row);
         free(data);
-        return mg_codec_fail(err, capacity > UINT32_MAX ? MG_DICOM_ERR_LIMIT : MG_DICOM_ERR_MEMORY,
+        return mg_dicom_fail(err, capacity > UINT32_MAX ? MG_DICOM_ERR_LIMIT : MG_DICOM_ERR_MEMORY,
                              0, "RLE: a frame that may need %zu bytes cannot be coded", capacity);
     }
     memset(data, 0, HEADER_BYTES);
