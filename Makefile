@@ -33,7 +33,7 @@ LDLIBS   := -lpng -lopenjp2 -lcharls -lz -lpthread -ldl -lm
 # --- sources -------------------------------------------------------------------------------------
 LAYERS   := tensor ops autograd nn optim dicom data
 LIB_SRC  := $(foreach d,$(LAYERS),$(wildcard $(d)/*.c))
-OPS_SRC  := $(filter-out ops/op.c ops/table.c ops/check.c ops/error_model.c,$(wildcard ops/*.c))
+OPS_SRC  := $(filter-out ops/op.c ops/table.c ops/check.c ops/check_gradient.c ops/check_device.c,$(wildcard ops/*.c))
 CPU_ONCE := $(wildcard ops/cpu/dispatch.c ops/cpu/*_amx.c ops/cpu/*_bf16.c)
 CPU_SRC  := $(filter-out $(CPU_ONCE),$(wildcard ops/cpu/*.c))
 APP_LIB  := $(wildcard apps/lib/*.c)
