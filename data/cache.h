@@ -44,7 +44,7 @@ mg_status mg_prepare(mg_cache *cache, mg_preprocessor *p, const char *source, mg
 
 typedef struct mg_cache_statistics {
     uint64_t hits, misses, damaged, written, write_failures;
-    char first_failure[200]; /* why the first entry could not be written; "" */
+    char first_failure[480]; /* why the first entry could not be written; "" */
 } mg_cache_statistics;
 void mg_cache_get_statistics(mg_cache *cache, mg_cache_statistics *out);
 

@@ -92,10 +92,11 @@ typedef struct mg_manifest_options {
 mg_status mg_manifest_read(const mg_manifest_options *options, mg_manifest *out, mg_error *err);
 
 /* Makes a manifest from files, labels unknown. DICOM: PatientID, ImageLaterality (else Laterality,
- * else the file's name, as in "1234_L_CC.dcm"), ViewPosition, PatientAge. Anything else, and files
- * that cannot be read, takes its ids from the file's name: they stay in, so that the loader reports
- * them by name. Without a PatientID the name's stem is the patient; without a laterality the image
- * is a group of its own (patient_id + "_" + stem). */
+ * else the file's name), ViewPosition, PatientAge. Anything else, and files that cannot be read,
+ * takes its ids from the file's name: they stay in, so that the loader reports them by name.
+ * Without a PatientID the patient is what stands before side and view in the name ("1234" of
+ * "1234_L_CC.png", "1234_RMLO.png"), else the whole stem; without a laterality the image is a group
+ * of its own (patient_id + "_" + stem). */
 mg_status mg_manifest_from_files(const mg_path_list *files, mg_manifest *out, mg_error *err);
 
 void mg_manifest_free(mg_manifest *m);

@@ -1,0 +1,27 @@
+/* crop.h: which rows and columns of a mammogram are kept. Internal to data/.
+ *
+ * Zero crop: rows and columns without a single non-zero pixel go, wherever they are (the seed's).
+ *
+ * Breast crop, made for backgrounds that are not exactly 0, markers, frames and stripes:
+ *   1. reduce by averaging whole blocks to at most 400 pixels on the longer side;
+ *   2. Otsu's threshold t (IEEE Trans. SMC 9, 1979) splits dark from bright; the background's level b
+ *      is the most frequent dark grey and its noise s the spread below b; the mask is
+ *      value > b + max(4 s, (t - b)/4), low enough to keep the dim skin line and fat;
+ *   3. open the mask by a square of 2% of the longer side: frames, stripes and letters are thinner;
+ *   4. keep the largest 4-connected component, grow it back by the opening's radius within the
+ *      mask, and take its bounding box plus a margin.
+ * When next to nothing is dark, or the component is below 2% of the image, the whole image is kept:
+ * a wrong crop costs more than none. */
+#ifndef MG_DATA_CROP_H
+#define MG_DATA_CROP_H
+
+#include "data/geometry.h"
+
+/* pixels: rows*columns in [0,1], background dark. On MG_OK row and column are filled (lists owned
+ * by the caller, see mg_geometry_free). */
+mg_status mg_crop_zero(const float *pixels, uint32_t rows, uint32_t columns, mg_kept *row,
+                       mg_kept *column, mg_error *err);
+mg_status mg_crop_breast(const float *pixels, uint32_t rows, uint32_t columns, float margin,
+                         mg_kept *row, mg_kept *column, mg_error *err);
+
+#endif

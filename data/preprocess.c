@@ -1,0 +1,258 @@
+#include "data/preprocess.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/crop.h"
+#include "data/lanes.h"
+#include "data/preprocess_read.h"
+#include "data/resize.h"
+#include "data/sampler.h"
+
+struct mg_preprocessor {
+    mg_preprocess_settings settings;
+    mg_source source;
+    float *input; /* height*width before quantisation */
+};
+
+mg_preprocessor *mg_preprocessor_create(const mg_preprocess_settings *s, mg_error *err) {
+    if (s->height == 0 || s->width == 0 || s->height > 1 << 14 || s->width > 1 << 14) {
+        mg_fail(err, MG_ERR_ARG, "network input of %u x %u: 1 … 16384 are possible", s->height,
+                s->width);
+        return NULL;
+    }
+    if ((unsigned)s->window > MG_WINDOW_NONE || (unsigned)s->crop > MG_CROP_NONE ||
+        !(s->margin >= 0 && s->margin <= 1) || s->reduce < MG_REDUCE_AUTO || s->reduce > 32) {
+        mg_fail(err, MG_ERR_ARG, "preprocessing settings out of range");
+        return NULL;
+    }
+    mg_preprocessor *p = calloc(1, sizeof *p);
+    if (p) p->settings = *s;
+    if (p) p->input = malloc((size_t)s->height * s->width * sizeof *p->input);
+    if (p && p->input) return p;
+    mg_preprocessor_destroy(p);
+    mg_fail(err, MG_ERR_MEMORY, "preprocessing: out of memory");
+    return NULL;
+}
+
+void mg_preprocessor_destroy(mg_preprocessor *p) {
+    if (!p) return;
+    mg_source_free(&p->source);
+    free(p->input);
+    free(p);
+}
+
+void mg_prepared_free(mg_prepared *p) {
+    free(p->pixels);
+    mg_geometry_free(&p->geometry);
+    *p = (mg_prepared){0};
+}
+
+void mg_prepared_input(const mg_prepared *p, int flip, float *out) {
+    uint32_t h = p->geometry.height, w = p->geometry.width;
+    for (uint32_t y = 0; y < h; y++) {
+        const uint16_t *row = p->pixels + (size_t)(flip & MG_FLIP_VERTICAL ? h - 1 - y : y) * w;
+        float *to = out + (size_t)y * w;
+        if (flip & MG_FLIP_HORIZONTAL)
+            for (uint32_t x = 0; x < w; x++) to[x] = (float)row[w - 1 - x] / 65535.0f;
+        else
+            for (uint32_t x = 0; x < w; x++) to[x] = (float)row[x] / 65535.0f;
+    }
+}
+
+/* --- normalisation ---------------------------------------------------------------------------- */
+
+/* Smallest and largest value; padding left out when there is a mask. Min and max give the same
+ * result in any order. NaN is passed over, so an image of NaN alone keeps the infinities. */
+static void range(const float *v, const uint8_t *mask, size_t n, float *low, float *high) {
+    lanes lo = lanes_all(INFINITY), hi = lanes_all(-INFINITY);
+    size_t i = 0;
+    for (; !mask && i + LANES <= n; i += LANES) {
+        lanes x = lanes_load(v + i);
+        lo = lanes_min(x, lo);
+        hi = lanes_max(x, hi);
+    }
+    *low = INFINITY;
+    *high = -INFINITY;
+    for (int k = 0; k < LANES; k++) {
+        if (lo[k] < *low) *low = lo[k];
+        if (hi[k] > *high) *high = hi[k];
+    }
+    for (; i < n; i++) {
+        if (mask && mask[i]) continue;
+        if (v[i] < *low) *low = v[i];
+        if (v[i] > *high) *high = v[i];
+    }
+}
+
+/* v = (clip(v, low, high) - low) / (high - low), then 1 - v to invert. */
+static void normalise(float *v, size_t n, float low, float high, bool invert) {
+    float span = high - low;
+    lanes lo = lanes_all(low), hi = lanes_all(high);
+    lanes sign = lanes_all(invert ? -1.0f : 1.0f), offset = lanes_all(invert ? 1.0f : 0.0f);
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        lanes x = lanes_min(lanes_max(lanes_load(v + i), lo), hi);
+        lanes_store(v + i, offset + sign * ((x - lo) / span));
+    }
+    for (; i < n; i++) {
+        float x = v[i] > low ? v[i] : low;
+        x = x < high ? x : high;
+        v[i] = offset[0] + sign[0] * ((x - low) / span);
+    }
+}
+
+static void clip(float *v, size_t n, float low, float high) {
+    for (size_t i = 0; i < n; i++) v[i] = v[i] < low ? low : v[i] > high ? high : v[i];
+}
+
+static void background_to_zero(mg_source *s) {
+    size_t n = (size_t)s->rows * s->columns;
+    for (size_t i = 0; s->has_mask && i < n; i++)
+        if (s->mask[i]) s->grey[i] = 0;
+}
+
+/* Source values to [0,1], background dark. Fills the range fields of *out. */
+static mg_status to_unit_range(mg_source *s, const mg_preprocess_trace *trace, mg_prepared *out,
+                               mg_error *err) {
+    size_t n = (size_t)s->rows * s->columns;
+    float low, high;
+    range(s->grey, s->has_mask ? s->mask : NULL, n, &low, &high);
+    if (!isfinite(low) || !isfinite(high))
+        return mg_fail(err, MG_ERR_NUMERIC, "no pixel has a finite value");
+    out->lowest = low;
+    out->highest = high;
+    if (low == high)
+        return mg_fail(err, MG_ERR_NUMERIC, "all pixels have the same value, %g", (double)low);
+    if (s->has_window) {
+        float from = (float)(s->center - s->width), to = (float)(s->center + s->width);
+        low = low < from ? from : low > to ? to : low;
+        high = high < from ? from : high > to ? to : high;
+        if (low == high)
+            return mg_fail(err, MG_ERR_NUMERIC,
+                           "the window %g +- %g leaves no contrast (values %g to %g); try window "
+                           "dicom or none",
+                           s->center, s->width, (double)out->lowest, (double)out->highest);
+    }
+    out->low = low;
+    out->high = high;
+    out->inverted = s->invert;
+    if (trace) {
+        clip(s->grey, n, low, high);
+        trace->stage(trace->arg, "voi", s->grey, s->rows, s->columns);
+    }
+    normalise(s->grey, n, low, high, s->invert);
+    background_to_zero(s);
+    if (trace) trace->stage(trace->arg, "normalised", s->grey, s->rows, s->columns);
+    return MG_OK;
+}
+
+/* --- crop, resize, quantise ------------------------------------------------------------------- */
+
+static mg_status crop(const mg_source *s, const mg_preprocess_settings *settings, mg_geometry *g,
+                      mg_error *err) {
+    switch (settings->crop) {
+    case MG_CROP_ZERO: return mg_crop_zero(s->grey, s->rows, s->columns, &g->row, &g->column, err);
+    case MG_CROP_BREAST:
+        return mg_crop_breast(s->grey, s->rows, s->columns, settings->margin, &g->row, &g->column,
+                              err);
+    case MG_CROP_NONE: break;
+    }
+    g->row = (mg_kept){.count = s->rows};
+    g->column = (mg_kept){.count = s->columns};
+    return MG_OK;
+}
+
+static mg_status trace_cropped(const mg_source *s, const mg_geometry *g,
+                               const mg_preprocess_trace *trace, mg_error *err) {
+    float *pixels = malloc((size_t)g->row.count * g->column.count * sizeof *pixels), *to = pixels;
+    if (!pixels) return mg_fail(err, MG_ERR_MEMORY, "trace: out of memory");
+    for (uint32_t y = 0; y < g->row.count; y++) {
+        uint32_t row = g->row.list ? g->row.list[y] : g->row.first + y;
+        for (uint32_t x = 0; x < g->column.count; x++) {
+            uint32_t column = g->column.list ? g->column.list[x] : g->column.first + x;
+            *to++ = s->grey[(size_t)row * s->columns + column];
+        }
+    }
+    trace->stage(trace->arg, "cropped", pixels, g->row.count, g->column.count);
+    free(pixels);
+    return MG_OK;
+}
+
+static void quantise(const float *in, size_t n, uint16_t *out) {
+    for (size_t i = 0; i < n; i++) {
+        float v = in[i] * 65535.0f + 0.5f;
+        out[i] = (uint16_t)(v < 0 ? 0 : v > 65535.0f ? 65535 : (int)v);
+    }
+}
+
+static mg_status finish(mg_preprocessor *p, const mg_preprocess_trace *trace, mg_prepared *out,
+                        mg_error *err) {
+    const mg_preprocess_settings *s = &p->settings;
+    mg_geometry *g = &out->geometry;
+    size_t n = (size_t)s->height * s->width;
+    *g = (mg_geometry){.rows = p->source.rows,
+                       .columns = p->source.columns,
+                       .height = s->height,
+                       .width = s->width};
+    mg_status status = to_unit_range(&p->source, trace, out, err);
+    if (!status) status = crop(&p->source, s, g, err);
+    if (!status && trace) status = trace_cropped(&p->source, g, trace, err);
+    if (!status) status = mg_resize(p->source.grey, g, p->input, err);
+    if (!status) {
+        out->pixels = malloc(n * sizeof *out->pixels);
+        if (!out->pixels) status = mg_fail(err, MG_ERR_MEMORY, "preprocessing: out of memory");
+    }
+    if (status) {
+        mg_prepared_free(out);
+        return status;
+    }
+    quantise(p->input, n, out->pixels);
+    memcpy(out->warning, p->source.warning, sizeof out->warning);
+    if (trace) {
+        mg_prepared_input(out, 0, p->input);
+        trace->stage(trace->arg, "input", p->input, s->height, s->width);
+    }
+    return MG_OK;
+}
+
+mg_status mg_preprocess_file(mg_preprocessor *p, const char *path, const mg_preprocess_trace *trace,
+                             mg_prepared *out, mg_error *err) {
+    *out = (mg_prepared){0};
+    mg_status status = mg_source_read(&p->source, path, &p->settings, trace, err);
+    if (status) return status;
+    mg_error inner = {0};
+    status = finish(p, trace, out, &inner);
+    return status ? mg_fail(err, status, "%s: %s", path, inner.message) : MG_OK;
+}
+
+mg_status mg_preprocess_pixels(mg_preprocessor *p, float *pixels, uint32_t rows, uint32_t columns,
+                               bool invert, mg_prepared *out, mg_error *err) {
+    *out = (mg_prepared){0};
+    if (rows == 0 || columns == 0)
+        return mg_fail(err, MG_ERR_ARG, "an image of %u x %u pixels", rows, columns);
+    mg_source own = p->source;
+    p->source = (mg_source){.grey = pixels, .rows = rows, .columns = columns, .invert = invert};
+    mg_status status = finish(p, NULL, out, err);
+    p->source = own;
+    return status;
+}
+
+mg_status mg_preprocess_display(mg_preprocessor *p, const char *path, float **pixels,
+                                uint32_t *rows, uint32_t *columns, mg_error *err) {
+    *pixels = NULL;
+    mg_prepared ranges = {0};
+    mg_error inner = {0};
+    mg_status status = mg_source_read(&p->source, path, &p->settings, NULL, err);
+    if (status) return status;
+    status = to_unit_range(&p->source, NULL, &ranges, &inner);
+    if (status) return mg_fail(err, status, "%s: %s", path, inner.message);
+    size_t n = (size_t)p->source.rows * p->source.columns;
+    *pixels = malloc(n * sizeof **pixels);
+    if (!*pixels) return mg_fail(err, MG_ERR_MEMORY, "%s: out of memory", path);
+    memcpy(*pixels, p->source.grey, n * sizeof **pixels);
+    *rows = p->source.rows;
+    *columns = p->source.columns;
+    return MG_OK;
+}

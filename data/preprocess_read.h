@@ -1,0 +1,25 @@
+/* preprocess_read.h: from a file to grey values before normalisation. Internal to data/. */
+#ifndef MG_DATA_PREPROCESS_READ_H
+#define MG_DATA_PREPROCESS_READ_H
+
+#include "data/preprocess.h"
+
+/* A source image in buffers that grow and are used again. */
+typedef struct mg_source {
+    float *grey;     /* rows*columns: modality units, or VOI output under MG_WINDOW_DICOM */
+    uint8_t *mask;   /* rows*columns, 1 where pixel padding; only meaningful with has_mask */
+    size_t capacity; /* pixels both buffers hold */
+    uint32_t rows, columns;
+    bool has_mask, invert, has_window;
+    double center, width; /* of the first window, with has_window (MG_WINDOW_SEED only) */
+    char warning[96];
+} mg_source;
+
+mg_status mg_source_reserve(mg_source *s, uint32_t rows, uint32_t columns, mg_error *err);
+void mg_source_free(mg_source *s);
+
+/* Reads a DICOM or PNG file, told apart by content. */
+mg_status mg_source_read(mg_source *s, const char *path, const mg_preprocess_settings *settings,
+                         const mg_preprocess_trace *trace, mg_error *err);
+
+#endif
