@@ -1,0 +1,127 @@
+/* forward.c: the forward pass, trained stages op by op, folded stages fused (efficientnet.h). */
+#include "nn/efficientnet.h"
+
+static mg_tensor *conv_norm(mg_context *ctx, const mg_efficientnet *net, const mg_conv_norm *layer,
+                            mg_tensor *x, mg_parameter_kind kind) {
+    mg_tensor *y = kind == MG_KIND_CONV ? mg_conv2d(ctx, x, layer->weight, NULL, layer->attr)
+                   : kind == MG_KIND_DEPTHWISE
+                       ? mg_depthwise_conv(ctx, x, layer->weight, layer->attr)
+                       : mg_pointwise_conv(ctx, x, layer->weight, NULL, MG_ACTIVATION_NONE);
+    mg_release(ctx, x);
+    mg_tensor *z = mg_batch_norm(ctx, y, &layer->norm, !net->options.norm_inference);
+    mg_release(ctx, y);
+    return z;
+}
+
+static mg_tensor *activated(mg_context *ctx, mg_tensor *x) {
+    mg_tensor *y = mg_silu(ctx, x);
+    mg_release(ctx, x);
+    return y;
+}
+
+static mg_tensor *trained_block(mg_context *ctx, mg_efficientnet *net, mg_block *b, int number,
+                                mg_tensor *x) {
+    mg_tensor *y = x;
+    if (b->expand.weight) {
+        /* x is still needed for the residual: released at the end, not here */
+        mg_tensor *e = mg_pointwise_conv(ctx, x, b->expand.weight, NULL, MG_ACTIVATION_NONE);
+        y = mg_batch_norm(ctx, e, &b->expand.norm, !net->options.norm_inference);
+        mg_release(ctx, e);
+        y = activated(ctx, y);
+    }
+    mg_tensor *d = mg_depthwise_conv(ctx, y, b->depthwise.weight, b->depthwise.attr);
+    if (y != x) mg_release(ctx, y);
+    mg_tensor *n = mg_batch_norm(ctx, d, &b->depthwise.norm, !net->options.norm_inference);
+    mg_release(ctx, d);
+    n = activated(ctx, n);
+    mg_tensor *s = mg_squeeze_excite(ctx, n, b->reduce_w, b->reduce_b, b->gate_w, b->gate_b);
+    mg_release(ctx, n);
+    y = conv_norm(ctx, net, &b->project, s, MG_KIND_POINTWISE);
+    if (b->plan.residual) {
+        mg_tensor *kept = mg_stochastic_depth(ctx, y, b->drop_probability, (uint32_t)number, true);
+        if (kept != y) mg_release(ctx, y);
+        y = mg_add(ctx, kept, x);
+        mg_release(ctx, kept);
+    }
+    mg_release(ctx, x);
+    return y;
+}
+
+static mg_tensor *folded_block(mg_context *ctx, mg_block *b, mg_tensor *x) {
+    mg_attr attr = b->depthwise.attr;
+    attr.residual = b->plan.residual;
+    mg_tensor *in[] = {x,
+                       b->expand.folded_weight,
+                       b->expand.folded_bias,
+                       b->depthwise.folded_weight,
+                       b->depthwise.folded_bias,
+                       b->reduce_w,
+                       b->reduce_b,
+                       b->gate_w,
+                       b->gate_b,
+                       b->project.folded_weight,
+                       b->project.folded_bias};
+    mg_tensor *y = mg_apply(ctx, MG_OP_mbconv, &attr, in, MG_COUNT(in));
+    mg_release(ctx, x);
+    return y;
+}
+
+/* A grey image meets three-channel weights: repeat it, as the weights' origin did. */
+static mg_tensor *match_channels(mg_context *ctx, const mg_efficientnet *net, mg_tensor *x) {
+    if (!x || x->shape.rank != 4 || x->shape.dim[3] == net->options.input_channels) return x;
+    if (x->shape.dim[3] != 1 || net->options.input_channels != 3) {
+        mg_fail(&ctx->error, MG_ERR_SHAPE, "efficientnet: images have %lld channels, the stem %d",
+                (long long)x->shape.dim[3], net->options.input_channels);
+        return NULL;
+    }
+    mg_tensor *two = mg_concat(ctx, x, x, 3);
+    mg_tensor *three = mg_concat(ctx, two, x, 3);
+    mg_release(ctx, two);
+    return three;
+}
+
+static mg_tensor *folded_conv(mg_context *ctx, mg_conv_norm *layer, mg_tensor *x, bool dense) {
+    mg_attr attr = layer->attr;
+    attr.activation = MG_ACTIVATION_SILU;
+    mg_tensor *y = dense ? mg_conv2d(ctx, x, layer->folded_weight, layer->folded_bias, attr)
+                         : mg_pointwise_conv(ctx, x, layer->folded_weight, layer->folded_bias,
+                                             MG_ACTIVATION_SILU);
+    mg_release(ctx, x);
+    return y;
+}
+
+mg_tensor *mg_efficientnet_features(mg_context *ctx, mg_efficientnet *net, mg_tensor *x,
+                                    bool training) {
+    int first = training ? net->options.first_trained : MG_STAGE_CLASSIFIER;
+    int head = mg_efficientnet_head_stage(net);
+    ctx->scope = "features.0";
+    x = match_channels(ctx, net, x);
+    mg_tensor *y = first <= 0 ? activated(ctx, conv_norm(ctx, net, &net->stem, x, MG_KIND_CONV))
+                              : folded_conv(ctx, &net->stem, x, true);
+    for (int i = 0; i < net->plan.blocks; i++) {
+        mg_block *b = &net->block[i];
+        ctx->scope = b->scope;
+        y = b->plan.stage >= first ? trained_block(ctx, net, b, i, y) : folded_block(ctx, b, y);
+    }
+    ctx->scope = "head";
+    y = head >= first ? activated(ctx, conv_norm(ctx, net, &net->head, y, MG_KIND_POINTWISE))
+                      : folded_conv(ctx, &net->head, y, false);
+    return y;
+}
+
+mg_tensor *mg_efficientnet_forward(mg_context *ctx, mg_efficientnet *net, mg_tensor *x,
+                                   bool training, mg_tensor **features) {
+    mg_tensor *y = mg_efficientnet_features(ctx, net, x, training);
+    if (features) *features = mg_keep(y);
+    ctx->scope = "classifier";
+    mg_tensor *pooled = mg_global_average_pool(ctx, y);
+    mg_release(ctx, y);
+    mg_tensor *dropped = mg_dropout(ctx, pooled, net->options.dropout, 1000, training);
+    if (dropped != pooled) mg_release(ctx, pooled);
+    mg_tensor *logits = mg_linear(ctx, dropped, net->classifier_w, net->classifier_b);
+    mg_release(ctx, dropped);
+    ctx->scope = NULL;
+    if (training && net->options.first_trained <= mg_efficientnet_head_stage(net) && !ctx->dry_run)
+        net->batches_tracked++;
+    return mg_keep(logits);
+}
