@@ -115,7 +115,7 @@ mg_efficientnet *mg_efficientnet_create(mg_context *ctx, const mg_plan *plan,
                   plan->stem);
     for (int i = 0; i < plan->blocks; i++) add_block(&b, &net->block[i], &plan->block[i], i);
     int head = mg_efficientnet_head_stage(net);
-    char at[16];
+    char at[24];
     snprintf(at, sizeof at, "features.%d", head);
     add_conv_norm(&b, &net->head, at, MG_KIND_POINTWISE, head, 1, 1,
                   plan->block[plan->blocks - 1].out, plan->head);

@@ -192,6 +192,7 @@ MG_OP(mbconv) = {
     .source = "Sandler et al. 2018, arXiv:1801.04381; Tan & Le 2019, arXiv:1905.11946",
     .waiver = "backward: frozen stages and prediction only; training uses the separate ops",
     .min_inputs = 11,
+    .optional = 1u << EXPAND_W | 1u << EXPAND_B,
     .max_inputs = 11,
     .input_names = {"x", "expand_w", "expand_b", "dw_w", "dw_b", "se_w1", "se_b1", "se_w2", "se_b2",
                     "project_w", "project_b"},
