@@ -61,13 +61,13 @@ static void add_conv_norm(builder *b, mg_conv_norm *layer, const char *at, mg_pa
         .momentum = o->bn_momentum};
 }
 
-static void add_block(builder *b, mg_block *block, const mg_block_plan *p, int number) {
+static void add_block(builder *b, mg_block *block, const mg_block_arch *p, int number) {
     mg_efficientnet *net = b->net;
     char at[48];
     int part = 0;
-    block->plan = *p;
+    block->arch = *p;
     snprintf(block->scope, sizeof block->scope, "features.%d.%d", p->stage, p->index);
-    block->drop_probability = net->options.stochastic_depth * number / net->plan.blocks;
+    block->drop_probability = net->options.stochastic_depth * number / net->arch.blocks;
     if (p->expanded != p->in) {
         snprintf(at, sizeof at, "%s.block.%d", block->scope, part++);
         add_conv_norm(b, &block->expand, at, MG_KIND_POINTWISE, p->stage, 1, 1, p->in, p->expanded);
@@ -91,36 +91,36 @@ static void complete_options(mg_efficientnet *net, const mg_efficientnet_options
     mg_efficientnet_options o = options ? *options : defaults;
     if (!o.input_channels) o.input_channels = 3;
     if (!o.logits) o.logits = 1;
-    if (o.dropout < 0) o.dropout = net->plan.dropout;
-    if (o.stochastic_depth < 0) o.stochastic_depth = net->plan.stochastic_depth;
-    if (o.bn_eps == 0) o.bn_eps = net->plan.bn_eps;
-    if (o.bn_momentum == 0) o.bn_momentum = net->plan.bn_momentum;
-    if (!o.nominal_size) o.nominal_size = net->plan.resolution;
+    if (o.dropout < 0) o.dropout = net->arch.dropout;
+    if (o.stochastic_depth < 0) o.stochastic_depth = net->arch.stochastic_depth;
+    if (o.bn_eps == 0) o.bn_eps = net->arch.bn_eps;
+    if (o.bn_momentum == 0) o.bn_momentum = net->arch.bn_momentum;
+    if (!o.nominal_size) o.nominal_size = net->arch.resolution;
     net->options = o;
 }
 
-mg_efficientnet *mg_efficientnet_create(mg_context *ctx, const mg_plan *plan,
+mg_efficientnet *mg_efficientnet_create(mg_context *ctx, const mg_arch *arch,
                                         const mg_efficientnet_options *options) {
     mg_efficientnet *net = calloc(1, sizeof *net);
-    if (net) net->parameter = calloc((size_t)plan->blocks * 20 + 16, sizeof *net->parameter);
+    if (net) net->parameter = calloc((size_t)arch->blocks * 20 + 16, sizeof *net->parameter);
     if (!net || !net->parameter) {
         mg_fail(&ctx->error, MG_ERR_MEMORY, "efficientnet: out of memory");
         free(net);
         return NULL;
     }
-    net->plan = *plan;
+    net->arch = *arch;
     complete_options(net, options);
     builder b = {ctx, net, net->options.nominal_size};
     add_conv_norm(&b, &net->stem, "features.0", MG_KIND_CONV, 0, 3, 2, net->options.input_channels,
-                  plan->stem);
-    for (int i = 0; i < plan->blocks; i++) add_block(&b, &net->block[i], &plan->block[i], i);
+                  arch->stem);
+    for (int i = 0; i < arch->blocks; i++) add_block(&b, &net->block[i], &arch->block[i], i);
     int head = mg_efficientnet_head_stage(net);
     char at[24];
     snprintf(at, sizeof at, "features.%d", head);
     add_conv_norm(&b, &net->head, at, MG_KIND_POINTWISE, head, 1, 1,
-                  plan->block[plan->blocks - 1].out, plan->head);
+                  arch->block[arch->blocks - 1].out, arch->head);
     net->classifier_w = add(&b, "classifier.1", "weight", MG_KIND_LINEAR, MG_STAGE_CLASSIFIER,
-                            (mg_shape)MG_SHAPE(plan->head, net->options.logits));
+                            (mg_shape)MG_SHAPE(arch->head, net->options.logits));
     net->classifier_b = add(&b, "classifier.1", "bias", MG_KIND_BIAS, MG_STAGE_CLASSIFIER,
                             (mg_shape)MG_SHAPE(net->options.logits));
     if (ctx->error.code) {
@@ -136,7 +136,7 @@ void mg_efficientnet_destroy(mg_efficientnet *net) {
     free(net);
 }
 
-int mg_efficientnet_head_stage(const mg_efficientnet *net) { return net->plan.stages + 1; }
+int mg_efficientnet_head_stage(const mg_efficientnet *net) { return net->arch.stages + 1; }
 
 mg_parameter_info *mg_efficientnet_find(mg_efficientnet *net, const char *name) {
     for (int i = 0; i < net->parameters; i++)

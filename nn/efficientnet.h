@@ -12,7 +12,7 @@
 #define MG_NN_EFFICIENTNET_H
 
 #include "autograd/functions.h"
-#include "nn/plan.h"
+#include "nn/arch.h"
 
 typedef enum mg_parameter_kind {
     MG_KIND_CONV,      /* torch [Cout,Cin,k,k], ours [k,k,Cin,Cout] */
@@ -42,7 +42,7 @@ typedef struct mg_conv_norm { /* convolution without bias, then batch norm */
 } mg_conv_norm;
 
 typedef struct mg_block {
-    mg_block_plan plan;
+    mg_block_arch arch;
     char scope[24];                                   /* "features.4.0" */
     mg_conv_norm expand, depthwise, project;          /* expand.weight NULL: no expansion */
     mg_tensor *reduce_w, *reduce_b, *gate_w, *gate_b; /* squeeze-excite fc1, fc2 */
@@ -53,18 +53,18 @@ typedef struct mg_efficientnet_options {
     int input_channels; /* of the stem's weights: 3 (default) or 1 */
     int logits;         /* default 1 */
     int first_trained;  /* stages below are frozen; 0 trains all, 9 the classifier only */
-    double dropout, stochastic_depth; /* negative: the plan's */
-    double bn_eps, bn_momentum;       /* 0: the plan's */
+    double dropout, stochastic_depth; /* negative: the architecture's */
+    double bn_eps, bn_momentum;       /* 0: the architecture's */
     mg_padding padding;
     int nominal_size;    /* MG_PAD_STATIC: the square size that the padding is computed for */
     bool norm_inference; /* batch norm of trained stages uses running statistics */
 } mg_efficientnet_options;
 
 typedef struct mg_efficientnet {
-    mg_plan plan;
+    mg_arch arch;
     mg_efficientnet_options options;
     mg_conv_norm stem, head;
-    mg_block block[MG_PLAN_MAX_BLOCKS];
+    mg_block block[MG_ARCH_MAX_BLOCKS];
     mg_tensor *classifier_w, *classifier_b;
     mg_parameter_info *parameter; /* all of them, torchvision's order */
     int parameters;
@@ -72,7 +72,7 @@ typedef struct mg_efficientnet {
 } mg_efficientnet;
 
 /* Creates parameters in ctx's model arena (zero; batch norm 1,0,0,1). NULL with ctx->error set. */
-mg_efficientnet *mg_efficientnet_create(mg_context *ctx, const mg_plan *plan,
+mg_efficientnet *mg_efficientnet_create(mg_context *ctx, const mg_arch *arch,
                                         const mg_efficientnet_options *options);
 void mg_efficientnet_destroy(mg_efficientnet *net);
 
@@ -95,7 +95,7 @@ mg_tensor *mg_efficientnet_features(mg_context *ctx, mg_efficientnet *net, mg_te
 
 mg_parameter_info *mg_efficientnet_find(mg_efficientnet *net, const char *name);
 int64_t mg_efficientnet_count(const mg_efficientnet *net, bool trained_only);
-int mg_efficientnet_head_stage(const mg_efficientnet *net); /* 8, less for custom plans */
+int mg_efficientnet_head_stage(const mg_efficientnet *net); /* 8, less for custom architectures */
 
 /* Element access independent of dtype, for code that runs once. */
 double mg_tensor_get(const mg_tensor *t, int64_t i);

@@ -33,9 +33,9 @@ static void fold_layer(mg_context *ctx, mg_conv_norm *layer, const char *scope) 
 
 void mg_efficientnet_fold(mg_context *ctx, mg_efficientnet *net, int first, int last) {
     if (first <= 0 && last >= 0) fold_layer(ctx, &net->stem, "folded features.0");
-    for (int i = 0; i < net->plan.blocks; i++) {
+    for (int i = 0; i < net->arch.blocks; i++) {
         mg_block *b = &net->block[i];
-        if (b->plan.stage < first || b->plan.stage > last) continue;
+        if (b->arch.stage < first || b->arch.stage > last) continue;
         fold_layer(ctx, &b->expand, "folded expansion");
         fold_layer(ctx, &b->depthwise, "folded depthwise");
         fold_layer(ctx, &b->project, "folded projection");

@@ -37,7 +37,7 @@ static mg_tensor *trained_block(mg_context *ctx, mg_efficientnet *net, mg_block 
     mg_tensor *s = mg_squeeze_excite(ctx, n, b->reduce_w, b->reduce_b, b->gate_w, b->gate_b);
     mg_release(ctx, n);
     y = conv_norm(ctx, net, &b->project, s, MG_KIND_POINTWISE);
-    if (b->plan.residual) {
+    if (b->arch.residual) {
         mg_tensor *kept = mg_stochastic_depth(ctx, y, b->drop_probability, (uint32_t)number, true);
         if (kept != y) mg_release(ctx, y);
         y = mg_add(ctx, kept, x);
@@ -49,7 +49,7 @@ static mg_tensor *trained_block(mg_context *ctx, mg_efficientnet *net, mg_block 
 
 static mg_tensor *folded_block(mg_context *ctx, mg_block *b, mg_tensor *x) {
     mg_attr attr = b->depthwise.attr;
-    attr.residual = b->plan.residual;
+    attr.residual = b->arch.residual;
     mg_tensor *in[] = {x,
                        b->expand.folded_weight,
                        b->expand.folded_bias,
@@ -98,10 +98,10 @@ mg_tensor *mg_efficientnet_features(mg_context *ctx, mg_efficientnet *net, mg_te
     x = match_channels(ctx, net, x);
     mg_tensor *y = first <= 0 ? activated(ctx, conv_norm(ctx, net, &net->stem, x, MG_KIND_CONV))
                               : folded_conv(ctx, &net->stem, x, true);
-    for (int i = 0; i < net->plan.blocks; i++) {
+    for (int i = 0; i < net->arch.blocks; i++) {
         mg_block *b = &net->block[i];
         ctx->scope = b->scope;
-        y = b->plan.stage >= first ? trained_block(ctx, net, b, i, y) : folded_block(ctx, b, y);
+        y = b->arch.stage >= first ? trained_block(ctx, net, b, i, y) : folded_block(ctx, b, y);
     }
     ctx->scope = "head";
     y = head >= first ? activated(ctx, conv_norm(ctx, net, &net->head, y, MG_KIND_POINTWISE))

@@ -12,7 +12,7 @@ void mg_efficientnet_initialise(mg_efficientnet *net, uint64_t seed) {
         double fan_out = torch.rank == 4 ? (double)(torch.dim[0] * torch.dim[2] * torch.dim[3]) : 1;
         double deviation = sqrt(2.0 / fan_out);
         double range =
-            1 / sqrt((double)(net->options.logits > 1 ? net->options.logits : net->plan.head));
+            1 / sqrt((double)(net->options.logits > 1 ? net->options.logits : net->arch.head));
         for (int64_t i = 0; i < n; i++) {
             double value = 0;
             switch (p->kind) {

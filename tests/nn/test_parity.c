@@ -17,13 +17,13 @@ static const convention torchvision = {MG_PAD_SYMMETRIC, 0}, timm_tf = {MG_PAD_S
 static void check_logits(int variant, convention how, int n, int h, int w, const double *golden) {
     mg_pool *pool = mg_pool_create(0);
     mg_context *ctx = mg_context_create(MG_DEVICE_CPU, MG_F32, pool, 0);
-    mg_plan plan = mg_plan_efficientnet(variant);
+    mg_arch arch = mg_arch_efficientnet(variant);
     mg_efficientnet_options options = {.logits = 3,
                                        .padding = how.padding,
                                        .bn_eps = how.eps,
                                        .dropout = -1,
                                        .stochastic_depth = -1};
-    mg_efficientnet *net = mg_efficientnet_create(ctx, &plan, &options);
+    mg_efficientnet *net = mg_efficientnet_create(ctx, &arch, &options);
     cr_assert_not_null(net, "%s", ctx->error.message);
     golden_fill(net);
     mg_efficientnet_fold(ctx, net, 0, 9);
@@ -69,15 +69,15 @@ Test(parity, parameter_counts) {
                                                  19341616, 30389784, 43040704, 66347960};
     for (int v = 0; v < 8; v++) {
         mg_context *ctx = mg_context_create(MG_DEVICE_CPU, MG_F32, NULL, 0);
-        mg_plan plan = mg_plan_efficientnet(v);
+        mg_arch arch = mg_arch_efficientnet(v);
         mg_efficientnet_options options = {.logits = 1000, .first_trained = 9};
-        mg_efficientnet *net = mg_efficientnet_create(ctx, &plan, &options);
+        mg_efficientnet *net = mg_efficientnet_create(ctx, &arch, &options);
         cr_assert_eq(mg_efficientnet_count(net, false), with_1000_classes[v], "b%d", v);
         mg_efficientnet_destroy(net);
         mg_context_destroy(ctx);
     }
     mg_context *ctx = mg_context_create(MG_DEVICE_CPU, MG_F32, NULL, 0);
-    mg_plan b4 = mg_plan_efficientnet(4);
+    mg_arch b4 = mg_arch_efficientnet(4);
     mg_efficientnet *net =
         mg_efficientnet_create(ctx, &b4, &(mg_efficientnet_options){.first_trained = 7});
     cr_assert_eq(mg_efficientnet_count(net, false), 17550409);
@@ -100,8 +100,8 @@ static void check_train_step(int variant, int n, int h, int w, double loss_want,
                              const golden_tensor *golden) {
     mg_pool *pool = mg_pool_create(0);
     mg_context *ctx = mg_context_create(MG_DEVICE_CPU, MG_F32, pool, 0);
-    mg_plan plan = mg_plan_efficientnet(variant);
-    mg_efficientnet *net = mg_efficientnet_create(ctx, &plan, &(mg_efficientnet_options){0});
+    mg_arch arch = mg_arch_efficientnet(variant);
+    mg_efficientnet *net = mg_efficientnet_create(ctx, &arch, &(mg_efficientnet_options){0});
     cr_assert_not_null(net);
     golden_fill(net);
     float *image = golden_image(n, h, w), target[8];

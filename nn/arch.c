@@ -1,4 +1,4 @@
-#include "nn/plan.h"
+#include "nn/arch.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -26,8 +26,8 @@ static int round_width(int base_width, double multiplier) {
     return n < 0.9 * wanted ? n + 8 : n;
 }
 
-mg_plan mg_plan_custom(const char *name, int stem, const mg_stage_row *rows, int stages, int head) {
-    mg_plan p = {.stem = stem,
+mg_arch mg_arch_custom(const char *name, int stem, const mg_stage_row *rows, int stages, int head) {
+    mg_arch p = {.stem = stem,
                  .head = head,
                  .stages = stages,
                  .dropout = 0.2,
@@ -39,9 +39,9 @@ mg_plan mg_plan_custom(const char *name, int stem, const mg_stage_row *rows, int
     int in = stem;
     for (int s = 0; s < stages; s++)
         for (int r = 0; r < rows[s].repeats; r++) {
-            MG_ASSERT(p.blocks < MG_PLAN_MAX_BLOCKS);
+            MG_ASSERT(p.blocks < MG_ARCH_MAX_BLOCKS);
             int stride = r == 0 ? rows[s].stride : 1, out = rows[s].out;
-            p.block[p.blocks++] = (mg_block_plan){.stage = s + 1,
+            p.block[p.blocks++] = (mg_block_arch){.stage = s + 1,
                                                   .index = r,
                                                   .kernel = rows[s].kernel,
                                                   .stride = stride,
@@ -55,7 +55,7 @@ mg_plan mg_plan_custom(const char *name, int stem, const mg_stage_row *rows, int
     return p;
 }
 
-mg_plan mg_plan_efficientnet(int variant) {
+mg_arch mg_arch_efficientnet(int variant) {
     MG_ASSERT(variant >= 0 && variant < 8);
     double width = variants[variant].width, depth = variants[variant].depth;
     mg_stage_row rows[MG_COUNT(base)];
@@ -66,7 +66,7 @@ mg_plan mg_plan_efficientnet(int variant) {
     }
     char name[16];
     snprintf(name, sizeof name, "b%d", variant);
-    mg_plan p = mg_plan_custom(name, round_width(32, width), rows, MG_COUNT(base),
+    mg_arch p = mg_arch_custom(name, round_width(32, width), rows, MG_COUNT(base),
                                4 * rows[MG_COUNT(base) - 1].out);
     p.dropout = variants[variant].dropout;
     p.bn_eps = variants[variant].bn_eps;
@@ -75,7 +75,7 @@ mg_plan mg_plan_efficientnet(int variant) {
     return p;
 }
 
-int mg_plan_variant(const char *name) {
+int mg_arch_variant(const char *name) {
     if (strncmp(name, "efficientnet_", 13) == 0 || strncmp(name, "efficientnet-", 13) == 0)
         name += 13;
     bool fits = (name[0] == 'b' || name[0] == 'B') && name[1] >= '0' && name[1] <= '7' && !name[2];
