@@ -66,11 +66,10 @@ static mg_status agree(mg_key_format found, mg_key_format wanted, mg_key_import 
 }
 
 static void set_conventions(const mg_keys *keys, const mg_weights *weights, mg_key_import *out) {
-    bool wide = keys->variant >= 5;
     switch (out->format) {
     case MG_KEYS_TORCHVISION:
-        out->bn_epsilon = wide ? 1e-3 : 1e-5;
-        out->bn_momentum = wide ? 0.01 : 0.1;
+        out->bn_epsilon = keys->plan.bn_eps;
+        out->bn_momentum = keys->plan.bn_momentum;
         break;
     case MG_KEYS_TIMM_TF:
         out->bn_epsilon = 1e-3;
@@ -134,7 +133,8 @@ int mg_keys_recognise(const mg_weights *weights) {
     if (find_naming(weights, &format, prefix, NULL)) return -1;
     /* From the deepest down: a shallower network's blocks are all found in a deeper one's file. */
     for (int variant = 7; variant >= 0; variant--) {
-        mg_keys *keys = mg_keys_create(variant, 3, 1000, NULL);
+        mg_plan plan = mg_plan_efficientnet(variant);
+        mg_keys *keys = mg_keys_create(&plan, 3, 1000, NULL);
         bool match = keys && is_variant(keys, weights, format, prefix);
         mg_keys_free(keys);
         if (match) return variant;
@@ -145,18 +145,16 @@ int mg_keys_recognise(const mg_weights *weights) {
 /* Adds the advice that helps most: the file is another variant than the model. */
 static mg_status mismatch(const mg_keys *keys, const mg_weights *weights, const mg_key *key,
                           const mg_stored_tensor *t, mg_error *err) {
-    char advice[96] = "", have[MG_SHAPE_TEXT], want[MG_SHAPE_TEXT];
+    char advice[64] = "", have[MG_STORED_SHAPE_TEXT], want[MG_STORED_SHAPE_TEXT];
     int variant = mg_keys_recognise(weights);
-    if (variant >= 0 && variant != keys->variant)
-        snprintf(advice, sizeof advice, ": the file is an EfficientNet-B%d, choose arch b%d",
-                 variant, variant);
+    if (variant >= 0 && variant != mg_plan_variant(keys->plan.name))
+        snprintf(advice, sizeof advice, ": the file is an EfficientNet-B%d", variant);
     if (!t)
-        return mg_fail(err, MG_ERR_FORMAT, "EfficientNet-B%d needs %s, which the file lacks%s",
-                       keys->variant, key->name, advice);
-    mg_shape_text(t->shape, t->rank, have);
-    return mg_fail(err, MG_ERR_SHAPE, "%s has shape %s in the file, EfficientNet-B%d needs %s%s",
-                   t->name, have, keys->variant, mg_shape_text(key->shape, key->rank, want),
-                   advice);
+        return mg_fail(err, MG_ERR_FORMAT, "the model (%s) needs %s, which the file lacks%s",
+                       keys->plan.name, key->name, advice);
+    return mg_fail(err, MG_ERR_SHAPE, "%s has shape %s in the file, the model (%s) needs %s%s",
+                   t->name, mg_stored_shape_text(t->shape, t->rank, have), keys->plan.name,
+                   mg_stored_shape_text(key->shape, key->rank, want), advice);
 }
 
 /* A classifier with other classes, or none at all, is left to be initialised. */
@@ -202,7 +200,7 @@ static mg_status match(const mg_keys *keys, const mg_weights *weights, mg_key_im
 static void describe(const mg_keys *keys, mg_key_format wanted, mg_key_import *out) {
     size_t n = 0, room = sizeof out->note;
 #define SAY(...) (n += n < room ? (size_t)snprintf(out->note + n, room - n, __VA_ARGS__) : 0)
-    SAY("EfficientNet-B%d in %s naming", keys->variant, mg_key_format_name(out->format));
+    SAY("%s weights in %s naming", keys->plan.name, mg_key_format_name(out->format));
     if (*out->prefix) SAY(" after '%s'", out->prefix);
     SAY(", batch norm epsilon %g, %s padding", out->bn_epsilon,
         mg_padding_style_name(out->padding));

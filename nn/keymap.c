@@ -1,34 +1,9 @@
-/* keymap.c: the list of tensors of each variant and their names. The import is key_import.c. */
+/* keymap.c: the list of a network's tensors and their names. The import is key_import.c. */
 #include "nn/keymap.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* EfficientNet-B0's stages 1-7; the variants scale width and depth (Tan & Le 2019, table 1). */
-static const struct {
-    int kernel, expand, out, repeats;
-} stages[7] = {
-    {3, 1, 16, 1},  {3, 6, 24, 2},  {5, 6, 40, 2},  {3, 6, 80, 3},
-    {5, 6, 112, 3}, {5, 6, 192, 4}, {3, 6, 320, 1},
-};
-
-/* In tenths, so that rounding is exact integer arithmetic. */
-static const struct {
-    int width10, depth10, size;
-} variants[8] = {
-    {10, 10, 224}, {10, 11, 240}, {11, 12, 260}, {12, 14, 300},
-    {14, 18, 380}, {16, 22, 456}, {18, 26, 528}, {20, 31, 600},
-};
-
-/* Channels: width * c to the nearest multiple of 8, but not below 90% of it. */
-static int scale_width(int channels, int width10) {
-    int scaled10 = channels * width10, rounded = (scaled10 + 40) / 80 * 8;
-    if (rounded < 8) rounded = 8;
-    return rounded * 100 < scaled10 * 9 ? rounded + 8 : rounded;
-}
-
-static int scale_depth(int repeats, int depth10) { return (repeats * depth10 + 9) / 10; }
 
 /* --- names ----------------------------------------------------------------------------------- */
 
@@ -181,56 +156,41 @@ static void add_squeeze(mg_keys *list, mg_key place, mg_key_layer layer, int out
     add(list, &place, MG_KEY_SE_BIAS, 1, (int64_t[]){out});
 }
 
-static void add_block(mg_keys *list, mg_key place, int in, int out, int kernel, int expand) {
-    int inner = in * expand, squeezed = in / 4 > 1 ? in / 4 : 1;
-    place.expands = expand > 1;
-    if (place.expands) add_conv(list, place, MG_LAYER_EXPAND, inner, in, 1);
-    add_conv(list, place, MG_LAYER_DEPTHWISE, inner, 1, kernel);
-    add_squeeze(list, place, MG_LAYER_SE_REDUCE, squeezed, inner);
-    add_squeeze(list, place, MG_LAYER_SE_EXPAND, inner, squeezed);
-    add_conv(list, place, MG_LAYER_PROJECT, out, inner, 1);
+static void add_block(mg_keys *list, const mg_block_plan *block, int index) {
+    mg_key place = {.stage = block->stage, .block = block->index, .block_index = index};
+    place.expands = block->expanded != block->in;
+    if (place.expands) add_conv(list, place, MG_LAYER_EXPAND, block->expanded, block->in, 1);
+    add_conv(list, place, MG_LAYER_DEPTHWISE, block->expanded, 1, block->kernel);
+    add_squeeze(list, place, MG_LAYER_SE_REDUCE, block->squeezed, block->expanded);
+    add_squeeze(list, place, MG_LAYER_SE_EXPAND, block->expanded, block->squeezed);
+    add_conv(list, place, MG_LAYER_PROJECT, block->out, block->expanded, 1);
 }
 
-enum { KEYS_PER_BLOCK = 19 };
+/* A convolution with its norm has 6 tensors; a block up to 3 of them and 4 for squeeze-excite. */
+enum { KEYS_PER_BLOCK = 3 * 6 + 4, KEYS_OUTSIDE = 2 * 6 + 2 };
 
-mg_keys *mg_keys_create(int variant, int in_channels, int classes, mg_error *err) {
-    if (variant < 0 || variant > 7 || in_channels < 1 || classes < 1) {
-        mg_fail(err, MG_ERR_ARG,
-                "there is no EfficientNet-B%d with %d input channels and %d classes (B0 to B7)",
-                variant, in_channels, classes);
-        return NULL;
-    }
-    int width = variants[variant].width10, depth = variants[variant].depth10, blocks = 0;
-    for (int s = 0; s < 7; s++) blocks += scale_depth(stages[s].repeats, depth);
+mg_keys *mg_keys_create(const mg_plan *plan, int in_channels, int classes, mg_error *err) {
     mg_keys *list = calloc(1, sizeof *list);
-    if (list) list->keys = calloc((size_t)(blocks * KEYS_PER_BLOCK + 14), sizeof *list->keys);
+    size_t room = (size_t)(plan->blocks * KEYS_PER_BLOCK + KEYS_OUTSIDE);
+    if (list) list->keys = calloc(room, sizeof *list->keys);
     if (!list || !list->keys) {
         mg_keys_free(list);
         mg_fail(err, MG_ERR_MEMORY, "out of memory for names");
         return NULL;
     }
-    list->variant = variant;
+    list->plan = *plan;
     list->in_channels = in_channels;
     list->classes = classes;
-    list->nominal_size = variants[variant].size;
-
-    int channels = scale_width(32, width);
     mg_key place = {.block = -1, .block_index = -1};
-    add_conv(list, place, MG_LAYER_STEM, channels, in_channels, 3);
-    for (int s = 0, index = 0; s < 7; s++) {
-        int out = scale_width(stages[s].out, width);
-        for (int b = 0; b < scale_depth(stages[s].repeats, depth); b++, index++) {
-            place = (mg_key){.stage = s + 1, .block = b, .block_index = index};
-            add_block(list, place, channels, out, stages[s].kernel, stages[s].expand);
-            channels = out;
-        }
-    }
-    place = (mg_key){.stage = 8, .block = -1, .block_index = -1};
-    add_conv(list, place, MG_LAYER_HEAD, channels * 4, channels, 1);
-    place.stage = MG_KEY_CLASSIFIER_STAGE;
+    add_conv(list, place, MG_LAYER_STEM, plan->stem, in_channels, 3);
+    for (int i = 0; i < plan->blocks; i++) add_block(list, &plan->block[i], i);
+    place.stage = plan->stages + 1;
+    add_conv(list, place, MG_LAYER_HEAD, plan->head, plan->block[plan->blocks - 1].out, 1);
+    place.stage = MG_STAGE_CLASSIFIER;
     place.layer = MG_LAYER_CLASSIFIER;
-    add(list, &place, MG_KEY_LINEAR_WEIGHT, 2, (int64_t[]){classes, channels * 4});
+    add(list, &place, MG_KEY_LINEAR_WEIGHT, 2, (int64_t[]){classes, plan->head});
     add(list, &place, MG_KEY_LINEAR_BIAS, 1, (int64_t[]){classes});
+    MG_ASSERT(list->count <= room);
     return list;
 }
 

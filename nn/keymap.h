@@ -16,6 +16,7 @@
 #ifndef MG_NN_KEYMAP_H
 #define MG_NN_KEYMAP_H
 
+#include "nn/plan.h"
 #include "tensor/weights.h"
 
 typedef enum mg_key_format {
@@ -29,9 +30,9 @@ typedef enum mg_key_format {
 } mg_key_format;
 
 typedef enum mg_padding_style {
-    MG_PADDING_SYMMETRIC,   /* (k-1)/2 on both sides */
-    MG_PADDING_SAME,        /* ceil(n/s) outputs, odd pixel after, n = the input's actual size */
-    MG_PADDING_SAME_STATIC, /* the same amounts for every input: those of the nominal size */
+    MG_PADDING_SYMMETRIC, /* (k-1)/2 on both sides */
+    MG_PADDING_SAME,      /* ceil(n/s) outputs, odd pixel after, n = the input's actual size */
+    MG_PADDING_SAME_STATIC, /* those amounts for the nominal size (plan.resolution), whatever the input */
 } mg_padding_style;
 
 typedef enum mg_key_kind {
@@ -60,13 +61,13 @@ typedef enum mg_key_layer {
     MG_LAYER_CLASSIFIER,
 } mg_key_layer;
 
-enum { MG_KEY_NAME = 64, MG_KEY_CLASSIFIER_STAGE = 9 };
+enum { MG_KEY_NAME = 64 };
 
 typedef struct mg_key {
     char name[MG_KEY_NAME]; /* torchvision's */
     mg_key_kind kind;
     mg_key_layer layer;
-    int stage;       /* i of features.i (0 stem … 8 head), 9 classifier */
+    int stage;       /* i of features.i (0 stem … 8 head), or MG_STAGE_CLASSIFIER */
     int block;       /* within the stage; -1 outside of blocks */
     int block_index; /* within the network; -1 outside of blocks */
     bool expands;    /* the block has an expansion layer */
@@ -75,16 +76,15 @@ typedef struct mg_key {
 } mg_key;
 
 typedef struct mg_keys {
-    int variant; /* 0-7 */
+    mg_plan plan;
     int in_channels;
     int classes;
-    int nominal_size; /* of the input: 224 … 600 */
     size_t count;
-    mg_key *keys; /* in torchvision's order */
+    mg_key *keys; /* in torchvision's order; the classifier's two are the last */
 } mg_keys;
 
-/* The tensors of EfficientNet-B`variant`. NULL on failure. */
-mg_keys *mg_keys_create(int variant, int in_channels, int classes, mg_error *err);
+/* The tensors of a network. NULL on failure (memory). */
+mg_keys *mg_keys_create(const mg_plan *plan, int in_channels, int classes, mg_error *err);
 void mg_keys_free(mg_keys *keys);
 
 /* The key's name in a format's spelling (MG_KEYS_AUTO: torchvision's). */

@@ -57,9 +57,9 @@ static mg_status read_tensor(const mg_json *entry, const uint8_t *data, size_t d
     int64_t bytes;
     if (__builtin_mul_overflow(t->count, (int64_t)mg_stored_size(t->type), &bytes) ||
         bytes != last->integer - first->integer) {
-        char shape[MG_SHAPE_TEXT];
+        char shape[MG_STORED_SHAPE_TEXT];
         return mg_fail(err, MG_ERR_FORMAT, "tensor %s: %s of shape %s does not fill its %lld bytes",
-                       t->name, type, mg_shape_text(t->shape, t->rank, shape),
+                       t->name, type, mg_stored_shape_text(t->shape, t->rank, shape),
                        (long long)(last->integer - first->integer));
     }
     t->bytes = t->base = data + first->integer;

@@ -26,20 +26,21 @@ bool mg_stored_type_by_name(const char *name, mg_stored_type *out) {
     return false;
 }
 
-char *mg_shape_text(const int64_t *shape, int rank, char *text) {
-    int n = snprintf(text, MG_SHAPE_TEXT, "[");
+char *mg_stored_shape_text(const int64_t *shape, int rank, char *text) {
+    int n = snprintf(text, MG_STORED_SHAPE_TEXT, "[");
     for (int i = 0; i < rank; i++)
-        n += snprintf(text + n, MG_SHAPE_TEXT - (size_t)n, i ? ",%lld" : "%lld",
+        n += snprintf(text + n, MG_STORED_SHAPE_TEXT - (size_t)n, i ? ",%lld" : "%lld",
                       (long long)shape[i]);
-    snprintf(text + n, MG_SHAPE_TEXT - (size_t)n, "]");
+    snprintf(text + n, MG_STORED_SHAPE_TEXT - (size_t)n, "]");
     return text;
 }
 
 static mg_status check_count(const mg_stored_tensor *t, int64_t count, mg_error *err) {
     if (count == t->count) return MG_OK;
-    char shape[MG_SHAPE_TEXT];
+    char shape[MG_STORED_SHAPE_TEXT];
     return mg_fail(err, MG_ERR_SHAPE, "%s has shape %s (%lld elements), %lld are wanted", t->name,
-                   mg_shape_text(t->shape, t->rank, shape), (long long)t->count, (long long)count);
+                   mg_stored_shape_text(t->shape, t->rank, shape), (long long)t->count,
+                   (long long)count);
 }
 
 /* The elements in row-major order, like an odometer; `at` is the present one's offset. */

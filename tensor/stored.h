@@ -46,9 +46,9 @@ size_t mg_stored_size(mg_stored_type type);      /* bytes of one element */
 const char *mg_stored_name(mg_stored_type type); /* as safetensors spells it: "F32" */
 bool mg_stored_type_by_name(const char *name, mg_stored_type *out);
 
-/* "[48,3,3,3]" into a buffer of at least MG_SHAPE_TEXT bytes; returns it. */
-enum { MG_SHAPE_TEXT = MG_STORED_MAX_RANK * 21 + 3 };
-char *mg_shape_text(const int64_t *shape, int rank, char *text);
+/* "[48,3,3,3]" into a buffer of at least MG_STORED_SHAPE_TEXT bytes; returns it. */
+enum { MG_STORED_SHAPE_TEXT = MG_STORED_MAX_RANK * 21 + 3 };
+char *mg_stored_shape_text(const int64_t *shape, int rank, char *text);
 
 /* Copies out all elements, row-major, in the host's byte order, as they are or converted.
  * `count` is how many elements `out` holds; anything but tensor->count is refused. Conversion rounds

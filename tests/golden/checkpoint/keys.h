@@ -1,0 +1,48 @@
+/* Made by tests/oracle/checkpoint_keys.py. */
+static const struct {
+    mg_key_format format;
+    int variant;
+    size_t count;
+    uint64_t fnv1a;
+} golden_keys[] = {
+    {MG_KEYS_TORCHVISION, 0, 360, 0x9544d63dc78edfa7},
+    {MG_KEYS_TORCHVISION, 1, 508, 0xc58a55508de6ef7f},
+    {MG_KEYS_TORCHVISION, 2, 508, 0xaacba0f602026004},
+    {MG_KEYS_TORCHVISION, 3, 574, 0x2a51b893aa221ccd},
+    {MG_KEYS_TORCHVISION, 4, 706, 0xf23e00b1b6948b7e},
+    {MG_KEYS_TORCHVISION, 5, 854, 0xd5afd38d746989cf},
+    {MG_KEYS_TORCHVISION, 6, 986, 0x1805b8180ac28fa7},
+    {MG_KEYS_TORCHVISION, 7, 1200, 0xd12926ba98d5f864},
+    {MG_KEYS_TIMM, 0, 360, 0xf057a31fc1576fa1},
+    {MG_KEYS_TIMM, 1, 508, 0x1c3db4ffd1c8446a},
+    {MG_KEYS_TIMM, 2, 508, 0x5d4339f4522ddec3},
+    {MG_KEYS_TIMM, 3, 574, 0xf07ca7c2388f0f55},
+    {MG_KEYS_TIMM, 4, 706, 0x74cb5eee26b175c4},
+    {MG_KEYS_TIMM, 5, 854, 0x4e0838ab4de75ba6},
+    {MG_KEYS_TIMM, 6, 986, 0x5c4a1056cd52153e},
+    {MG_KEYS_TIMM, 7, 1200, 0xda2ef4ba9584b6d1},
+    {MG_KEYS_TIMM_TF, 0, 360, 0xf057a31fc1576fa1},
+    {MG_KEYS_TIMM_TF, 1, 508, 0x1c3db4ffd1c8446a},
+    {MG_KEYS_TIMM_TF, 2, 508, 0x5d4339f4522ddec3},
+    {MG_KEYS_TIMM_TF, 3, 574, 0xf07ca7c2388f0f55},
+    {MG_KEYS_TIMM_TF, 4, 706, 0x74cb5eee26b175c4},
+    {MG_KEYS_TIMM_TF, 5, 854, 0x4e0838ab4de75ba6},
+    {MG_KEYS_TIMM_TF, 6, 986, 0x5c4a1056cd52153e},
+    {MG_KEYS_TIMM_TF, 7, 1200, 0xda2ef4ba9584b6d1},
+    {MG_KEYS_LUKEMELAS, 0, 360, 0x95219085bf10bc01},
+    {MG_KEYS_LUKEMELAS, 1, 508, 0xf42ef1c3510fc8d2},
+    {MG_KEYS_LUKEMELAS, 2, 508, 0xbc39d83b53a364a3},
+    {MG_KEYS_LUKEMELAS, 3, 574, 0xcae4536d02448897},
+    {MG_KEYS_LUKEMELAS, 4, 706, 0x09350302d6ceeb50},
+    {MG_KEYS_LUKEMELAS, 5, 854, 0x62e2314abbd9205a},
+    {MG_KEYS_LUKEMELAS, 6, 986, 0x85209a1adda9f19c},
+    {MG_KEYS_LUKEMELAS, 7, 1200, 0x78844a47fdeec0ef},
+    {MG_KEYS_MONAI, 0, 360, 0xab149fb593fc62b7},
+    {MG_KEYS_MONAI, 1, 508, 0x173dab3ea6be8102},
+    {MG_KEYS_MONAI, 2, 508, 0x229ca30c17153803},
+    {MG_KEYS_MONAI, 3, 574, 0x675b5109c0fbb317},
+    {MG_KEYS_MONAI, 4, 706, 0x84c1942a4b381660},
+    {MG_KEYS_MONAI, 5, 854, 0x8d57f32d905d6870},
+    {MG_KEYS_MONAI, 6, 986, 0x7ccb05497d6946f0},
+    {MG_KEYS_MONAI, 7, 1200, 0x8bb15d2d019f9d8f},
+};
