@@ -68,8 +68,8 @@ static mg_status agree(mg_key_format found, mg_key_format wanted, mg_key_import 
 static void set_conventions(const mg_keys *keys, const mg_weights *weights, mg_key_import *out) {
     switch (out->format) {
     case MG_KEYS_TORCHVISION:
-        out->bn_epsilon = keys->plan.bn_eps;
-        out->bn_momentum = keys->plan.bn_momentum;
+        out->bn_epsilon = keys->arch.bn_eps;
+        out->bn_momentum = keys->arch.bn_momentum;
         break;
     case MG_KEYS_TIMM_TF:
         out->bn_epsilon = 1e-3;
@@ -133,8 +133,8 @@ int mg_keys_recognise(const mg_weights *weights) {
     if (find_naming(weights, &format, prefix, NULL)) return -1;
     /* From the deepest down: a shallower network's blocks are all found in a deeper one's file. */
     for (int variant = 7; variant >= 0; variant--) {
-        mg_plan plan = mg_plan_efficientnet(variant);
-        mg_keys *keys = mg_keys_create(&plan, 3, 1000, NULL);
+        mg_arch arch = mg_arch_efficientnet(variant);
+        mg_keys *keys = mg_keys_create(&arch, 3, 1000, NULL);
         bool match = keys && is_variant(keys, weights, format, prefix);
         mg_keys_free(keys);
         if (match) return variant;
@@ -147,13 +147,13 @@ static mg_status mismatch(const mg_keys *keys, const mg_weights *weights, const 
                           const mg_stored_tensor *t, mg_error *err) {
     char advice[64] = "", have[MG_STORED_SHAPE_TEXT], want[MG_STORED_SHAPE_TEXT];
     int variant = mg_keys_recognise(weights);
-    if (variant >= 0 && variant != mg_plan_variant(keys->plan.name))
+    if (variant >= 0 && variant != mg_arch_variant(keys->arch.name))
         snprintf(advice, sizeof advice, ": the file is an EfficientNet-B%d", variant);
     if (!t)
         return mg_fail(err, MG_ERR_FORMAT, "the model (%s) needs %s, which the file lacks%s",
-                       keys->plan.name, key->name, advice);
+                       keys->arch.name, key->name, advice);
     return mg_fail(err, MG_ERR_SHAPE, "%s has shape %s in the file, the model (%s) needs %s%s",
-                   t->name, mg_stored_shape_text(t->shape, t->rank, have), keys->plan.name,
+                   t->name, mg_stored_shape_text(t->shape, t->rank, have), keys->arch.name,
                    mg_stored_shape_text(key->shape, key->rank, want), advice);
 }
 
@@ -200,7 +200,7 @@ static mg_status match(const mg_keys *keys, const mg_weights *weights, mg_key_im
 static void describe(const mg_keys *keys, mg_key_format wanted, mg_key_import *out) {
     size_t n = 0, room = sizeof out->note;
 #define SAY(...) (n += n < room ? (size_t)snprintf(out->note + n, room - n, __VA_ARGS__) : 0)
-    SAY("%s weights in %s naming", keys->plan.name, mg_key_format_name(out->format));
+    SAY("%s weights in %s naming", keys->arch.name, mg_key_format_name(out->format));
     if (*out->prefix) SAY(" after '%s'", out->prefix);
     SAY(", batch norm epsilon %g, %s padding", out->bn_epsilon,
         mg_padding_style_name(out->padding));

@@ -156,7 +156,7 @@ static void add_squeeze(mg_keys *list, mg_key place, mg_key_layer layer, int out
     add(list, &place, MG_KEY_SE_BIAS, 1, (int64_t[]){out});
 }
 
-static void add_block(mg_keys *list, const mg_block_plan *block, int index) {
+static void add_block(mg_keys *list, const mg_block_arch *block, int index) {
     mg_key place = {.stage = block->stage, .block = block->index, .block_index = index};
     place.expands = block->expanded != block->in;
     if (place.expands) add_conv(list, place, MG_LAYER_EXPAND, block->expanded, block->in, 1);
@@ -169,26 +169,26 @@ static void add_block(mg_keys *list, const mg_block_plan *block, int index) {
 /* A convolution with its norm has 6 tensors; a block up to 3 of them and 4 for squeeze-excite. */
 enum { KEYS_PER_BLOCK = 3 * 6 + 4, KEYS_OUTSIDE = 2 * 6 + 2 };
 
-mg_keys *mg_keys_create(const mg_plan *plan, int in_channels, int classes, mg_error *err) {
+mg_keys *mg_keys_create(const mg_arch *arch, int in_channels, int classes, mg_error *err) {
     mg_keys *list = calloc(1, sizeof *list);
-    size_t room = (size_t)(plan->blocks * KEYS_PER_BLOCK + KEYS_OUTSIDE);
+    size_t room = (size_t)(arch->blocks * KEYS_PER_BLOCK + KEYS_OUTSIDE);
     if (list) list->keys = calloc(room, sizeof *list->keys);
     if (!list || !list->keys) {
         mg_keys_free(list);
         mg_fail(err, MG_ERR_MEMORY, "out of memory for names");
         return NULL;
     }
-    list->plan = *plan;
+    list->arch = *arch;
     list->in_channels = in_channels;
     list->classes = classes;
     mg_key place = {.block = -1, .block_index = -1};
-    add_conv(list, place, MG_LAYER_STEM, plan->stem, in_channels, 3);
-    for (int i = 0; i < plan->blocks; i++) add_block(list, &plan->block[i], i);
-    place.stage = plan->stages + 1;
-    add_conv(list, place, MG_LAYER_HEAD, plan->head, plan->block[plan->blocks - 1].out, 1);
+    add_conv(list, place, MG_LAYER_STEM, arch->stem, in_channels, 3);
+    for (int i = 0; i < arch->blocks; i++) add_block(list, &arch->block[i], i);
+    place.stage = arch->stages + 1;
+    add_conv(list, place, MG_LAYER_HEAD, arch->head, arch->block[arch->blocks - 1].out, 1);
     place.stage = MG_STAGE_CLASSIFIER;
     place.layer = MG_LAYER_CLASSIFIER;
-    add(list, &place, MG_KEY_LINEAR_WEIGHT, 2, (int64_t[]){classes, plan->head});
+    add(list, &place, MG_KEY_LINEAR_WEIGHT, 2, (int64_t[]){classes, arch->head});
     add(list, &place, MG_KEY_LINEAR_BIAS, 1, (int64_t[]){classes});
     MG_ASSERT(list->count <= room);
     return list;

@@ -16,7 +16,7 @@
 #ifndef MG_NN_KEYMAP_H
 #define MG_NN_KEYMAP_H
 
-#include "nn/plan.h"
+#include "nn/arch.h"
 #include "tensor/weights.h"
 
 typedef enum mg_key_format {
@@ -32,7 +32,7 @@ typedef enum mg_key_format {
 typedef enum mg_padding_style {
     MG_PADDING_SYMMETRIC, /* (k-1)/2 on both sides */
     MG_PADDING_SAME,      /* ceil(n/s) outputs, odd pixel after, n = the input's actual size */
-    MG_PADDING_SAME_STATIC, /* those amounts for the nominal size (plan.resolution), whatever the input */
+    MG_PADDING_SAME_STATIC, /* those amounts for the nominal size (arch.resolution), whatever the input */
 } mg_padding_style;
 
 typedef enum mg_key_kind {
@@ -76,7 +76,7 @@ typedef struct mg_key {
 } mg_key;
 
 typedef struct mg_keys {
-    mg_plan plan;
+    mg_arch arch;
     int in_channels;
     int classes;
     size_t count;
@@ -84,7 +84,7 @@ typedef struct mg_keys {
 } mg_keys;
 
 /* The tensors of a network. NULL on failure (memory). */
-mg_keys *mg_keys_create(const mg_plan *plan, int in_channels, int classes, mg_error *err);
+mg_keys *mg_keys_create(const mg_arch *arch, int in_channels, int classes, mg_error *err);
 void mg_keys_free(mg_keys *keys);
 
 /* The key's name in a format's spelling (MG_KEYS_AUTO: torchvision's). */

@@ -22,8 +22,8 @@ static char *lines_of(const mg_keys *keys, mg_key_format format, int count) {
 
 Test(keymap, names_shapes_and_order_are_the_libraries) {
     for (size_t i = 0; i < sizeof golden_keys / sizeof golden_keys[0]; i++) {
-        mg_plan plan = mg_plan_efficientnet(golden_keys[i].variant);
-        mg_keys *keys = mg_keys_create(&plan, 3, 1000, NULL);
+        mg_arch arch = mg_arch_efficientnet(golden_keys[i].variant);
+        mg_keys *keys = mg_keys_create(&arch, 3, 1000, NULL);
         cr_assert_eq(keys->count, golden_keys[i].count);
         char *text = lines_of(keys, golden_keys[i].format, (int)keys->count);
         uint64_t hash = 0xcbf29ce484222325;
@@ -38,8 +38,8 @@ Test(keymap, names_shapes_and_order_are_the_libraries) {
 Test(keymap, b0_in_full) {
     static const mg_key_format formats[] = {MG_KEYS_TORCHVISION, MG_KEYS_TIMM, MG_KEYS_LUKEMELAS,
                                             MG_KEYS_MONAI};
-    mg_plan plan = mg_plan_efficientnet(0);
-    mg_keys *keys = mg_keys_create(&plan, 3, 1000, NULL);
+    mg_arch arch = mg_arch_efficientnet(0);
+    mg_keys *keys = mg_keys_create(&arch, 3, 1000, NULL);
     for (int f = 0; f < 4; f++) {
         char path[128];
         size_t size;
@@ -58,8 +58,8 @@ Test(keymap, parameter_counts) {
     static const int64_t counts[8] = {5288548,  7794184,  9109994,  12233232,
                                       19341616, 30389784, 43040704, 66347960};
     for (int v = 0; v < 8; v++) {
-        mg_plan plan = mg_plan_efficientnet(v);
-        mg_keys *keys = mg_keys_create(&plan, 3, 1000, NULL);
+        mg_arch arch = mg_arch_efficientnet(v);
+        mg_keys *keys = mg_keys_create(&arch, 3, 1000, NULL);
         int64_t total = 0;
         for (size_t i = 0; i < keys->count; i++) {
             const mg_key *key = &keys->keys[i];
@@ -75,9 +75,9 @@ Test(keymap, parameter_counts) {
 
 /* --- import ---------------------------------------------------------------------------------- */
 
-static mg_plan tiny(void) {
+static mg_arch tiny(void) {
     static const mg_stage_row rows[] = {{3, 1, 1, 8, 2}, {5, 2, 6, 16, 1}};
-    return mg_plan_custom("tiny", 8, rows, 2, 32);
+    return mg_arch_custom("tiny", 8, rows, 2, 32);
 }
 
 typedef struct variation {
@@ -91,8 +91,8 @@ typedef struct variation {
 } variation;
 
 /* A file of a network in someone's naming; element j of tensor i is i + j. */
-static mg_weights *make_file(const mg_plan *plan, const variation *v) {
-    mg_keys *keys = mg_keys_create(plan, 3, v->classes, NULL);
+static mg_weights *make_file(const mg_arch *arch, const variation *v) {
+    mg_keys *keys = mg_keys_create(arch, 3, v->classes, NULL);
     mg_stored_tensor *tensors = calloc(keys->count + 1, sizeof *tensors);
     char(*names)[2 * MG_KEY_NAME] = calloc(keys->count + 1, sizeof *names);
     static const int64_t zeros[1 << 20];
@@ -123,10 +123,10 @@ static mg_weights *make_file(const mg_plan *plan, const variation *v) {
     return w;
 }
 
-static mg_status import(const mg_plan *plan, const variation *v, mg_key_format wanted,
+static mg_status import(const mg_arch *arch, const variation *v, mg_key_format wanted,
                         mg_key_import *out, mg_error *err) {
-    mg_weights *w = make_file(plan, v);
-    mg_plan model = tiny();
+    mg_weights *w = make_file(arch, v);
+    mg_arch model = tiny();
     mg_keys *keys = mg_keys_create(&model, 3, 1, NULL);
     mg_error_clear(err);
     mg_status status = mg_keys_import(keys, w, wanted, out, err);
@@ -158,12 +158,12 @@ Test(keymap, conventions_of_each_format) {
         {MG_KEYS_LUKEMELAS, MG_KEYS_AUTO, 1e-3, 0.01, MG_PADDING_SAME_STATIC, "lukemelas naming"},
         {MG_KEYS_MONAI, MG_KEYS_AUTO, 1e-3, 0.01, MG_PADDING_SAME_STATIC, "monai naming"},
     };
-    mg_plan plan = tiny();
+    mg_arch arch = tiny();
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         mg_key_import got;
         mg_error err = {0};
         variation v = {.format = cases[i].format, .classes = 1, .type = MG_STORED_F32};
-        cr_assert_eq(import(&plan, &v, cases[i].wanted, &got, &err), MG_OK, "%s", err.message);
+        cr_assert_eq(import(&arch, &v, cases[i].wanted, &got, &err), MG_OK, "%s", err.message);
         cr_assert(got.bn_epsilon == cases[i].epsilon && got.bn_momentum == cases[i].momentum);
         cr_assert_eq(got.padding, cases[i].padding);
         cr_assert(!got.head_reinitialised && !got.missing_counts && !got.unused);
@@ -173,12 +173,12 @@ Test(keymap, conventions_of_each_format) {
 }
 
 Test(keymap, b5_in_torchvision_has_its_own_epsilon) {
-    mg_plan plan = mg_plan_efficientnet(5);
-    cr_assert(plan.bn_eps == 1e-3 && plan.bn_momentum == 0.01);
+    mg_arch arch = mg_arch_efficientnet(5);
+    cr_assert(arch.bn_eps == 1e-3 && arch.bn_momentum == 0.01);
 }
 
 Test(keymap, tolerated) {
-    mg_plan plan = tiny();
+    mg_arch arch = tiny();
     mg_key_import got;
     mg_error err = {0};
     variation v = {.format = MG_KEYS_LUKEMELAS,
@@ -187,7 +187,7 @@ Test(keymap, tolerated) {
                    .leave_out = "num_batches_tracked",
                    .add = "module.extra",
                    .type = MG_STORED_F16};
-    cr_assert_eq(import(&plan, &v, MG_KEYS_AUTO, &got, &err), MG_OK, "%s", err.message);
+    cr_assert_eq(import(&arch, &v, MG_KEYS_AUTO, &got, &err), MG_OK, "%s", err.message);
     cr_assert_str_eq(got.prefix, "module.model.");
     cr_assert(got.head_reinitialised && got.file_classes == 1000);
     cr_assert_eq(got.missing_counts,
@@ -201,7 +201,7 @@ Test(keymap, tolerated) {
 
     v = (variation){
         .format = MG_KEYS_TIMM, .classes = 1, .leave_out = "classifier", .type = MG_STORED_F32};
-    cr_assert_eq(import(&plan, &v, MG_KEYS_AUTO, &got, &err), MG_OK, "%s", err.message);
+    cr_assert_eq(import(&arch, &v, MG_KEYS_AUTO, &got, &err), MG_OK, "%s", err.message);
     cr_assert(got.head_reinitialised && got.file_classes == 0);
     cr_assert(strstr(got.note, "head re-initialised (none in the file)"), "%s", got.note);
     mg_key_import_free(&got);
@@ -211,7 +211,7 @@ Test(keymap, tolerated) {
                     .classes = 1,
                     .mammograd = "{\"bn_eps\": 0.25, \"padding\": \"same-static\"}",
                     .type = MG_STORED_F32};
-    cr_assert_eq(import(&plan, &v, MG_KEYS_AUTO, &got, &err), MG_OK, "%s", err.message);
+    cr_assert_eq(import(&arch, &v, MG_KEYS_AUTO, &got, &err), MG_OK, "%s", err.message);
     cr_assert(got.bn_epsilon == 0.25 && got.padding == MG_PADDING_SAME_STATIC);
     mg_key_import_free(&got);
 }
@@ -241,23 +241,23 @@ Test(keymap, refused) {
          MG_KEYS_AUTO,
          "conv_stem.weight has type I32"},
     };
-    mg_plan plan = tiny();
+    mg_arch arch = tiny();
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         mg_key_import got;
         mg_error err = {0};
-        cr_assert_neq(import(&plan, &cases[i].v, cases[i].wanted, &got, &err), MG_OK, "%zu", i);
+        cr_assert_neq(import(&arch, &cases[i].v, cases[i].wanted, &got, &err), MG_OK, "%zu", i);
         cr_assert(strstr(err.message, cases[i].says), "%s", err.message);
     }
 }
 
 Test(keymap, recognises_another_variant) {
     for (int variant = 0; variant < 2; variant++) { /* the same widths, other depths */
-        mg_plan plan = mg_plan_efficientnet(variant);
+        mg_arch arch = mg_arch_efficientnet(variant);
         variation v = {
             .format = MG_KEYS_MONAI, .prefix = "model.", .classes = 2, .type = MG_STORED_BF16};
-        mg_weights *w = make_file(&plan, &v);
+        mg_weights *w = make_file(&arch, &v);
         cr_assert_eq(mg_keys_recognise(w), variant);
-        mg_plan other = mg_plan_efficientnet(4);
+        mg_arch other = mg_arch_efficientnet(4);
         mg_keys *keys = mg_keys_create(&other, 3, 1, NULL);
         mg_key_import got;
         mg_error err = {0};
