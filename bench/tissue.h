@@ -8,26 +8,24 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-static inline uint64_t tissue_random(uint64_t *state) { /* splitmix64 */
-    uint64_t z = *state += 0x9E3779B97F4A7C15u;
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
-    return z ^ z >> 31;
-}
+#include "tensor/rng.h"
 
 /* Four 16-bit uniforms added: nearly normal, mean 0, standard deviation 37837. */
-static inline int32_t tissue_normal(uint64_t *state) {
-    uint64_t r = tissue_random(state);
-    return (int32_t)((r & 0xFFFF) + (r >> 16 & 0xFFFF) + (r >> 32 & 0xFFFF) + (r >> 48)) - 131070;
+static inline int32_t tissue_normal(uint32_t stream, size_t i) {
+    mg_rng_key key = {.seed = stream, .purpose = MG_RNG_TEST};
+    uint32_t w[4];
+    mg_rng_words(&key, (uint32_t)(i / 2), w);
+    uint32_t a = w[2 * (i & 1)], b = w[2 * (i & 1) + 1];
+    return (int32_t)((a & 0xFFFF) + (a >> 16) + (b & 0xFFFF) + (b >> 16)) - 131070;
 }
 
 /* Smooth structure: random values on a grid of `cell` pixels, linear in between. */
 static inline void tissue_add_structure(int32_t *image, uint32_t rows, uint32_t columns,
-                                        uint32_t cell, int32_t amplitude, uint64_t seed) {
+                                        uint32_t cell, int32_t amplitude, uint32_t stream) {
     uint32_t gx = columns / cell + 2, gy = rows / cell + 2;
     int32_t *grid = malloc((size_t)gx * gy * sizeof *grid);
     if (!grid) abort();
-    for (size_t i = 0; i < (size_t)gx * gy; i++) grid[i] = tissue_normal(&seed) / 1024;
+    for (size_t i = 0; i < (size_t)gx * gy; i++) grid[i] = tissue_normal(stream, i) / 1024;
     for (uint32_t y = 0; y < rows; y++) {
         const int32_t *g = grid + (size_t)(y / cell) * gx;
         int32_t fy = (int32_t)(y % cell), c = (int32_t)cell;
@@ -53,12 +51,11 @@ static inline uint16_t *tissue_image(uint32_t rows, uint32_t columns) {
     tissue_add_structure(image, rows, columns, 512, 300, 1);
     tissue_add_structure(image, rows, columns, 96, 120, 2);
     tissue_add_structure(image, rows, columns, 16, 30, 3);
-    uint64_t state = 4;
     for (size_t i = 0; i < n; i++) {
         int32_t signal = image[i] < 64 ? 64 : image[i] > 4000 ? 4000 : image[i];
         /* Quanta: the variance is proportional to the signal, here as a piecewise square root. */
         int32_t sigma = 9 + signal / 256 + (signal > 1024 ? 4 : 0);
-        int32_t v = signal + (int32_t)((int64_t)tissue_normal(&state) * sigma / 37837);
+        int32_t v = signal + (int32_t)((int64_t)tissue_normal(4, i) * sigma / 37837);
         out[i] = (uint16_t)(v < 0 ? 0 : v > 4095 ? 4095 : v);
     }
     free(image);
