@@ -159,6 +159,18 @@ static void run_node(mg_context *ctx, mg_node *node) {
                              mg_shape_elements(&node->in[i]->shape));
 }
 
+/* The node has read its inputs for the last time: those nobody else waits for can go. This also
+ * frees inputs that no recorded node made (they needed no gradient). */
+static void let_go_of_inputs(mg_context *ctx, const mg_node *node) {
+    uint32_t read = node->op == MG_OP_COUNT ? 1 : mg_op_get(node->op, ctx->dtype)->needs_x;
+    for (int i = 0; i < node->inputs; i++) {
+        mg_tensor *t = node->in[i];
+        if (!t || !(read >> i & 1) || --t->needed > 0 || !t->released) continue;
+        mg_arena_free(ctx->step, t->data);
+        t->data = NULL;
+    }
+}
+
 /* Backward of a checkpointed segment: forward again, recorded, then its own piece of tape. */
 static void run_segment(mg_context *ctx, mg_node *node) {
     mg_tensor *outer = node->in[0];
@@ -193,6 +205,7 @@ void mg_run_tape(mg_context *ctx, mg_node *end) {
             if (node->op == MG_OP_COUNT) run_segment(ctx, node);
             else run_node(ctx, node);
         }
+        let_go_of_inputs(ctx, node);
         mg_arena_free(ctx->step, node->save);
         free_step_memory(ctx, node->out);
     }

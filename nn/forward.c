@@ -1,4 +1,6 @@
 /* forward.c: the forward pass, trained stages op by op, folded stages fused (efficientnet.h). */
+#include <string.h>
+
 #include "nn/efficientnet.h"
 
 static mg_tensor *conv_norm(mg_context *ctx, const mg_efficientnet *net, const mg_conv_norm *layer,
@@ -90,23 +92,76 @@ static mg_tensor *folded_conv(mg_context *ctx, mg_conv_norm *layer, mg_tensor *x
     return y;
 }
 
+/* The folded stages below `first`, on a few images. */
+static mg_tensor *folded_prefix(mg_context *ctx, mg_efficientnet *net, mg_tensor *x, int first) {
+    ctx->scope = "features.0";
+    mg_tensor *y = folded_conv(ctx, &net->stem, match_channels(ctx, net, x), true);
+    for (int i = 0; i < net->arch.blocks && net->block[i].arch.stage < first; i++) {
+        ctx->scope = net->block[i].scope;
+        y = folded_block(ctx, &net->block[i], y);
+    }
+    if (mg_efficientnet_head_stage(net) >= first) return y;
+    ctx->scope = "head";
+    return folded_conv(ctx, &net->head, y, false);
+}
+
+/* Folded stages keep nothing for backward, so a batch goes through them a few images at a time:
+ * the widest activations then exist for those only. Images do not meet each other in these stages,
+ * and the group's size is fixed by the image's, so neither batch nor threads change a bit. */
+static mg_tensor *folded_in_groups(mg_context *ctx, mg_efficientnet *net, mg_tensor *x, int first) {
+    enum { PIXELS = 1 << 18 };
+    if (!x || x->shape.rank != 4) return folded_prefix(ctx, net, x, first);
+    int64_t images = x->shape.dim[0], pixels = x->shape.dim[1] * x->shape.dim[2];
+    int64_t group = pixels < PIXELS ? PIXELS / pixels : 1;
+    size_t image_bytes = (size_t)(pixels * x->shape.dim[3]) * mg_dtype_size(x->dtype);
+    if (images <= group) return folded_prefix(ctx, net, x, first);
+    mg_tensor *out = NULL;
+    size_t out_bytes = 0;
+    for (int64_t i = 0; i < images; i += group) {
+        mg_tensor part = *x; /* a window into x; the tape never sees it: nothing here is recorded */
+        part.data = (char *)x->data + (size_t)i * image_bytes;
+        part.shape.dim[0] = images - i < group ? images - i : group;
+        part.is_leaf = true;
+        mg_tensor *y = folded_prefix(ctx, net, &part, first);
+        if (!y) return NULL;
+        if (!out) {
+            mg_shape shape = y->shape;
+            shape.dim[0] = images;
+            out_bytes =
+                (size_t)mg_shape_elements(&shape) / (size_t)images * mg_dtype_size(x->dtype);
+            out = mg_input(ctx, "frozen features", shape, NULL);
+            if (!out) return NULL;
+            out->is_leaf = false;
+        }
+        if (!ctx->dry_run)
+            memcpy((char *)out->data + (size_t)i * out_bytes, y->data,
+                   (size_t)part.shape.dim[0] * out_bytes);
+        mg_release(ctx, y);
+    }
+    return out;
+}
+
 mg_tensor *mg_efficientnet_features(mg_context *ctx, mg_efficientnet *net, mg_tensor *x,
                                     bool training) {
     int first = training ? net->options.first_trained : MG_STAGE_CLASSIFIER;
     int head = mg_efficientnet_head_stage(net);
-    ctx->scope = "features.0";
-    x = match_channels(ctx, net, x);
-    mg_tensor *y = first <= 0 ? activated(ctx, conv_norm(ctx, net, &net->stem, x, MG_KIND_CONV))
-                              : folded_conv(ctx, &net->stem, x, true);
+    mg_tensor *y;
+    if (first > 0) {
+        y = folded_in_groups(ctx, net, x, first);
+    } else {
+        ctx->scope = "features.0";
+        x = match_channels(ctx, net, x);
+        y = activated(ctx, conv_norm(ctx, net, &net->stem, x, MG_KIND_CONV));
+    }
     for (int i = 0; i < net->arch.blocks; i++) {
         mg_block *b = &net->block[i];
+        if (b->arch.stage < first) continue;
         ctx->scope = b->scope;
-        y = b->arch.stage >= first ? trained_block(ctx, net, b, i, y) : folded_block(ctx, b, y);
+        y = trained_block(ctx, net, b, i, y);
     }
+    if (head < first) return y;
     ctx->scope = "head";
-    y = head >= first ? activated(ctx, conv_norm(ctx, net, &net->head, y, MG_KIND_POINTWISE))
-                      : folded_conv(ctx, &net->head, y, false);
-    return y;
+    return activated(ctx, conv_norm(ctx, net, &net->head, y, MG_KIND_POINTWISE));
 }
 
 mg_tensor *mg_efficientnet_forward(mg_context *ctx, mg_efficientnet *net, mg_tensor *x,
