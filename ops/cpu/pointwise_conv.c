@@ -1,3 +1,185 @@
-#include "ops/cpu/fallback.h"
+/* pointwise_conv on the CPU: three matrix products (gemm.h).
+ *
+ *     y  = x w + b       rows of x in chunks, w packed once
+ *     dx += dy w^T       the same with w packed transposed
+ *     dw += x^T dy       the depth is the row count, so it is cut into fixed chunks, each summed
+ *                        into a partial matrix of its own, and these are added in a fixed tree
+ *
+ * Work is handed out in pieces of about 1 MFLOP: row chunks, times groups of panels where there are
+ * few rows (the last stages have 480 pixels and up to 2688 channels). */
+#include "ops/cpu/gemm.h"
 
-MG_CPU_FALLBACK(pointwise_conv)
+typedef struct job {
+    const mg_op_call *c;
+    int64_t m, k, n;          /* rows, depth and columns of the product at hand */
+    float *packed;            /* B */
+    float *partial;           /* weight gradient: chunks x (k+1) x n */
+    int64_t row_chunk, group; /* rows and panels of one piece */
+    int64_t groups;
+} job;
+
+static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+static job job_of(const mg_op_call *c) {
+    int64_t k = c->x_shape[1].dim[0], n = c->x_shape[1].dim[1];
+    return (job){.c = c, .m = mg_shape_elements(&c->x_shape[0]) / k, .k = k, .n = n};
+}
+
+/* --- y and dx --------------------------------------------------------------------------------- */
+
+/* 112 rows are eight AVX-512 tiles; with few rows the panels are shared out instead. */
+static void choose_pieces(job *j) {
+    j->row_chunk = 112;
+    int64_t chunks = ceil_div(j->m, j->row_chunk), panels = panels_of(j->n);
+    j->group = chunks >= 32 ? panels : ceil_div(panels * chunks, 32);
+    j->groups = ceil_div(panels, j->group);
+}
+
+static void pack_w(void *arg, int64_t panel, int thread) {
+    (void)thread;
+    const job *j = arg;
+    pack_panel(j->c->x[1], j->n, j->k, j->n, panel, j->packed + panel * j->k * PANEL);
+}
+
+static void pack_w_transposed(void *arg, int64_t panel, int thread) {
+    (void)thread;
+    const job *j = arg; /* here k and n are those of dy w^T: swapped */
+    pack_panel_transposed(j->c->x[1], j->k, j->k, j->n, panel, j->packed + panel * j->k * PANEL);
+}
+
+static void multiply_piece(const job *j, const float *a, gemm_c out, int64_t piece) {
+    int64_t row = piece / j->groups * j->row_chunk, panel = piece % j->groups * j->group;
+    out.data += row * out.row;
+    gemm_rows((gemm_a){a + row * j->k, j->k, 1}, min64(j->row_chunk, j->m - row), j->packed, j->k,
+              j->n, panel, min64(panel + j->group, panels_of(j->n)), out);
+}
+
+static void forward_piece(void *arg, int64_t piece, int thread) {
+    (void)thread;
+    const job *j = arg;
+    const mg_op_call *c = j->c;
+    gemm_c out = {.data = c->y,
+                  .row = j->n,
+                  .bias = mg_has_input(c, 2) ? c->x[2] : NULL,
+                  .silu = c->attr.activation == MG_ACTIVATION_SILU};
+    multiply_piece(j, c->x[0], out, piece);
+}
+
+static void dx_piece(void *arg, int64_t piece, int thread) {
+    (void)thread;
+    const job *j = arg;
+    gemm_c out = {.data = j->c->dx[0], .row = j->n, .accumulate = true};
+    multiply_piece(j, j->c->dy, out, piece);
+}
+
+static void forward(const mg_op_call *c) {
+    job j = job_of(c);
+    j.packed = c->scratch;
+    choose_pieces(&j);
+    mg_parallel_for(c->pool, panels_of(j.n), pack_w, &j);
+    mg_parallel_for(c->pool, ceil_div(j.m, j.row_chunk) * j.groups, forward_piece, &j);
+}
+
+static void backward_x(const mg_op_call *c) {
+    job j = job_of(c);
+    int64_t k = j.k;
+    j.k = j.n;
+    j.n = k;
+    j.packed = c->scratch;
+    choose_pieces(&j);
+    mg_parallel_for(c->pool, panels_of(j.n), pack_w_transposed, &j);
+    mg_parallel_for(c->pool, ceil_div(j.m, j.row_chunk) * j.groups, dx_piece, &j);
+}
+
+/* --- dw and db -------------------------------------------------------------------------------- */
+
+/* Chunks of rows, a function of the problem alone, because it decides the bits: about 64 pieces in
+ * all, at most 16 partial matrices, none of fewer than DEPTH rows. */
+static int64_t weight_chunks(const job *j) {
+    int64_t chunks = 64 / ceil_div(j->n, 32);
+    chunks = chunks < 1 ? 1 : chunks > 16 ? 16 : chunks;
+    return min64(chunks, ceil_div(j->m, DEPTH));
+}
+
+/* Adds the rows of a packed panel to the sums of its columns (the bias gradient). */
+static void add_panel_rows(const float *panel, int64_t rows, float *sums, int columns) {
+    for (int v = 0; v * V16 < columns; v++) {
+        v16 s = v16_zero();
+        for (int64_t r = 0; r < rows; r++) s = v16_add(s, v16_load(panel + r * PANEL + v * V16));
+        int n = columns - v * V16 < V16 ? columns - v * V16 : V16;
+        v16_store_n(sums + v * V16, v16_add(v16_load_n(sums + v * V16, n), s), n);
+    }
+}
+
+/* One panel of dw over one chunk of rows, DEPTH rows at a time: pack that slice of dy into the
+ * thread's scratch (32 KiB: L1), then run the tiles down the k axis of x. */
+static void weight_piece(void *arg, int64_t piece, int thread) {
+    const job *j = arg;
+    int64_t panels = panels_of(j->n), chunk = piece / panels, panel = piece % panels;
+    int64_t rows = ceil_div(j->m, weight_chunks(j)), begin = chunk * rows;
+    int64_t end = min64(begin + rows, j->m), column = panel * PANEL;
+    int columns = (int)min64(PANEL, j->n - column);
+    float *packed = j->packed + (int64_t)thread * DEPTH * PANEL;
+    float *partial = j->partial + chunk * (j->k + 1) * j->n + column;
+    float *bias = partial + j->k * j->n;
+    for (int i = 0; i < columns; i++) bias[i] = 0;
+    for (int64_t r = begin; r < end; r += DEPTH) {
+        int64_t count = min64(DEPTH, end - r);
+        const float *x = (const float *)j->c->x[0] + r * j->k;
+        const float *dy = (const float *)j->c->dy + r * j->n;
+        pack_panel(dy, j->n, count, j->n, panel, packed);
+        gemm_panel((gemm_a){x, 1, j->k}, j->k, packed, count,
+                   (gemm_c){.data = partial, .row = j->n, .accumulate = r > begin}, columns, true,
+                   true);
+        add_panel_rows(packed, count, bias, columns);
+    }
+}
+
+/* Adds the partial matrices of [begin, end) in a fixed tree and the result to dw and db. */
+static void combine_span(const job *j, int64_t begin, int64_t end) {
+    int64_t chunks = weight_chunks(j), size = (j->k + 1) * j->n, weights = j->k * j->n;
+    float *dw = j->c->dx[1], *db = mg_has_input(j->c, 2) ? j->c->dx[2] : NULL;
+    for (int64_t i = begin; i < end; i += V16) {
+        int n = (int)min64(V16, end - i);
+        v16 sum[16];
+        for (int64_t p = 0; p < chunks; p++) sum[p] = v16_load_n(j->partial + p * size + i, n);
+        for (int64_t step = 1; step < chunks; step *= 2)
+            for (int64_t p = 0; p + step < chunks; p += 2 * step)
+                sum[p] = v16_add(sum[p], sum[p + step]);
+        float *to = begin < weights ? dw : db ? db - weights : NULL;
+        if (to) v16_store_n(to + i, v16_add(v16_load_n(to + i, n), sum[0]), n);
+    }
+}
+
+/* One row of the partial matrices; the last one is the bias. */
+static void combine_row(void *arg, int64_t row, int thread) {
+    (void)thread;
+    const job *j = arg;
+    combine_span(j, row * j->n, (row + 1) * j->n);
+}
+
+static void backward_w(const mg_op_call *c) {
+    job j = job_of(c);
+    j.packed = c->scratch;
+    j.partial = j.packed + (int64_t)mg_pool_threads(c->pool) * DEPTH * PANEL;
+    mg_parallel_for(c->pool, weight_chunks(&j) * panels_of(j.n), weight_piece, &j);
+    mg_parallel_for(c->pool, j.k + 1, combine_row, &j);
+}
+
+static void backward(const mg_op_call *c) {
+    MG_ASSERT(c->attr.activation == MG_ACTIVATION_NONE);
+    if (c->dx[0]) backward_x(c);
+    if (c->dx[1] || (mg_has_input(c, 2) && c->dx[2])) backward_w(c);
+}
+
+static size_t scratch_bytes(const mg_op_call *c, bool backward, int threads) {
+    job j = job_of(c);
+    if (!backward) return (size_t)packed_count(j.k, j.n) * sizeof(float);
+    int64_t for_x = packed_count(j.n, j.k);
+    int64_t for_w = threads * (int64_t)DEPTH * PANEL + weight_chunks(&j) * (j.k + 1) * j.n;
+    return (size_t)(for_x > for_w ? for_x : for_w) * sizeof(float);
+}
+
+extern MG_CPU_KERNELS(pointwise_conv);
+MG_CPU_KERNELS(pointwise_conv) = {forward, backward, scratch_bytes};

@@ -1,0 +1,182 @@
+/* gemm.h: the matrix product of the CPU kernels, C = A B, for row-major matrices as they lie in
+ * memory (an NHWC image is a matrix of pixels by channels).
+ *
+ * Register tile: ROWS x PANEL sums stay in registers while one step of the depth adds the outer
+ * product of a column of A (ROWS broadcasts) and a row of B (PANEL floats).
+ *     AVX-512: 14 x 32 = 28 registers of sums, 2 of B, 1 broadcast: 31 of 32; per step 28 fused
+ *              multiply-adds against 16 loads, so two of each per cycle leave the loads half idle.
+ *     AVX2:    6 x 16 = 12 of 16 registers, 2 of B, 1 broadcast.
+ * B is packed once per call into panels of PANEL columns, zero-padded on the right, so the tile reads
+ * it in order. A is read in place: no packing, no im2col for a 1x1 convolution.
+ * Cache blocking: DEPTH = 256 steps of one panel are 32 KiB (AVX-512) and stay in L1 while all row
+ * tiles of a chunk pass by; the chunk's slice of A (112 x 256 floats = 112 KiB) stays in L2.
+ *
+ * Summation order, the same for every tile shape: each output element sums DEPTH products from zero,
+ * in order, with fused multiply-adds; the block sums are added to C in order. No split over threads.
+ * Source: Goto & van de Geijn 2008 (anatomy of a GEMM); Van Zee & van de Geijn 2015 (BLIS). */
+#ifndef MG_OPS_CPU_GEMM_H
+#define MG_OPS_CPU_GEMM_H
+
+#include "ops/cpu/vec.h"
+
+#if defined(MG_ISA_AVX512)
+enum { TILE_ROWS = 14, TILE_VECTORS = 2 };
+#else
+enum { TILE_ROWS = 6, TILE_VECTORS = 1 };
+#endif
+enum { PANEL = TILE_VECTORS * V16, DEPTH = 256 };
+
+#define MG_INLINE static inline __attribute__((always_inline))
+
+/* A as the tile reads it: element (row i, depth k) lies at data[i * row + k * step]. */
+typedef struct gemm_a {
+    const float *data;
+    int64_t row, step;
+} gemm_a;
+
+/* What happens to finished sums. */
+typedef struct gemm_c {
+    float *data;
+    int64_t row;           /* floats from one row of C to the next */
+    const float *bias;     /* of column 0, or NULL: added with the first block */
+    const float *residual; /* laid out like C, or NULL: added after the last block */
+    bool accumulate;       /* add to what C holds, else overwrite it */
+    bool silu;             /* applied after the last block */
+} gemm_c;
+
+/* --- packing B -------------------------------------------------------------------------------- */
+
+static inline int64_t panels_of(int64_t columns) { return (columns + PANEL - 1) / PANEL; }
+
+/* Floats of a packed depth x columns matrix. */
+static inline int64_t packed_count(int64_t depth, int64_t columns) {
+    return depth * panels_of(columns) * PANEL;
+}
+
+/* Panel p of B[k * row + n]: out[k * PANEL + j], zero beyond the last column. */
+static inline void pack_panel(const float *b, int64_t row, int64_t depth, int64_t columns,
+                              int64_t panel, float *out) {
+    int64_t first = panel * PANEL;
+    for (int64_t k = 0; k < depth; k++)
+        for (int v = 0; v < TILE_VECTORS; v++) {
+            int64_t left = columns - first - v * V16;
+            int n = left >= V16 ? V16 : left < 0 ? 0 : (int)left;
+            const float *from = n ? b + k * row + first + v * V16 : b;
+            v16_store(out + k * PANEL + v * V16, v16_load_n(from, n));
+        }
+}
+
+/* The same for the transpose: B[k, n] lies at b[n * row + k]. */
+static inline void pack_panel_transposed(const float *b, int64_t row, int64_t depth,
+                                         int64_t columns, int64_t panel, float *out) {
+    int64_t first = panel * PANEL;
+    int count = columns - first < PANEL ? (int)(columns - first) : PANEL;
+    for (int64_t k = 0; k < depth; k++) {
+        for (int j = 0; j < count; j++) out[k * PANEL + j] = b[(first + j) * row + k];
+        for (int j = count; j < PANEL; j++) out[k * PANEL + j] = 0;
+    }
+}
+
+/* --- the register tile ------------------------------------------------------------------------ */
+
+/* Adds bias, C, residual and activation to the sums of one row and stores `columns` of them. */
+MG_INLINE void tile_finish_row(const gemm_c *c, int64_t row, const v16 *sums, int vectors,
+                               int columns, bool first, bool last) {
+    float *to = c->data + row * c->row;
+    for (int v = 0; v < vectors; v++) {
+        int n = columns - v * V16 < V16 ? columns - v * V16 : V16;
+        v16 s = sums[v];
+        if (!first || c->accumulate) s = v16_add(v16_load_n(to + v * V16, n), s);
+        if (first && c->bias) s = v16_add(v16_load_n(c->bias + v * V16, n), s);
+        if (last && c->silu) s = v16_mul(s, v16_sigmoid(s));
+        if (last && c->residual)
+            s = v16_add(v16_load_n(c->residual + row * c->row + v * V16, n), s);
+        v16_store_n(to + v * V16, s, n);
+    }
+}
+
+/* rows x vectors is a constant wherever this is inlined; then sums lives in registers. */
+MG_INLINE void tile_of(const int rows, const int vectors, gemm_a a, const float *panel,
+                       int64_t depth, const gemm_c *c, int columns, bool first, bool last) {
+    v16 sums[TILE_ROWS][TILE_VECTORS];
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++) sums[i][v] = v16_zero();
+    for (int64_t k = 0; k < depth; k++) {
+        v16 b[TILE_VECTORS];
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++) b[v] = v16_load(panel + k * PANEL + v * V16);
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; i++) {
+            v16 x = v16_set(a.data[i * a.row + k * a.step]);
+#pragma GCC unroll 2
+            for (int v = 0; v < vectors; v++) sums[i][v] = v16_fma(x, b[v], sums[i][v]);
+        }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++) tile_finish_row(c, i, sums[i], vectors, columns, first, last);
+}
+
+/* One function per tile shape keeps the compiler's register allocation simple. */
+#define MG_TILE(rows, vectors)                                                                     \
+    static __attribute__((noinline)) void tile_##rows##x##vectors(                                 \
+        gemm_a a, const float *panel, int64_t depth, const gemm_c *c, int columns, bool first,     \
+        bool last) {                                                                               \
+        tile_of(rows, vectors, a, panel, depth, c, columns, first, last);                          \
+    }
+MG_TILE(4, 1)
+MG_TILE(1, 1)
+#if defined(MG_ISA_AVX512)
+MG_TILE(14, 1)
+MG_TILE(14, 2)
+MG_TILE(4, 2)
+MG_TILE(1, 2)
+#else
+MG_TILE(6, 1)
+#endif
+
+typedef void tile_function(gemm_a a, const float *panel, int64_t depth, const gemm_c *c,
+                           int columns, bool first, bool last);
+
+/* All row tiles of one panel and one depth block; remainders go four rows, then one at a time. */
+static inline void gemm_panel(gemm_a a, int64_t rows, const float *panel, int64_t depth, gemm_c c,
+                              int columns, bool first, bool last) {
+    static tile_function *const tiles[][3] = {
+#if defined(MG_ISA_AVX512)
+        {tile_14x1, tile_4x1, tile_1x1},
+        {tile_14x2, tile_4x2, tile_1x2},
+#else
+        {tile_6x1, tile_4x1, tile_1x1},
+#endif
+    };
+    static const int heights[3] = {TILE_ROWS, 4, 1};
+    tile_function *const *tile = tiles[columns > V16 ? 1 : 0];
+    for (int t = 0; t < 3; t++)
+        for (; rows >= heights[t]; rows -= heights[t]) {
+            tile[t](a, panel, depth, &c, columns, first, last);
+            a.data += heights[t] * a.row;
+            c.data += heights[t] * c.row;
+            if (c.residual) c.residual += heights[t] * c.row;
+        }
+}
+
+/* C = A B for one chunk of rows and the panels [panel, panel_end) of packed B. */
+static inline void gemm_rows(gemm_a a, int64_t rows, const float *packed, int64_t depth,
+                             int64_t columns, int64_t panel, int64_t panel_end, gemm_c c) {
+    for (int64_t k = 0; k < depth; k += DEPTH) {
+        int64_t steps = depth - k < DEPTH ? depth - k : DEPTH;
+        for (int64_t p = panel; p < panel_end; p++) {
+            int64_t n = p * PANEL, left = columns - n;
+            gemm_c at = c;
+            at.data += n;
+            if (at.bias) at.bias += n;
+            if (at.residual) at.residual += n;
+            gemm_panel((gemm_a){a.data + k * a.step, a.row, a.step}, rows,
+                       packed + (p * depth + k) * PANEL, steps, at,
+                       left < PANEL ? (int)left : PANEL, k == 0, k + steps == depth);
+        }
+    }
+}
+
+#endif
