@@ -39,6 +39,9 @@ typedef struct mg_stage_row {
 mg_arch mg_arch_efficientnet(int variant);
 /* "b4" or "efficientnet_b4" to 0 … 7; -1 when it is neither. */
 int mg_arch_variant(const char *name);
+/* "b0" … "b7" (also "efficientnet_b4"), or "pico": half of B0's width and depth, for demonstrations
+ * and small machines. False for other names. */
+bool mg_arch_by_name(const char *name, mg_arch *out);
 /* Any other network of the family, for tests and small demos. */
 mg_arch mg_arch_custom(const char *name, int stem, const mg_stage_row *rows, int stages, int head);
 

@@ -1,0 +1,63 @@
+#include "apps/lib/scoring.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "apps/lib/interrupt.h"
+#include "apps/lib/progress.h"
+
+static mg_status score_batch(const mg_scoring *s, const mg_batch *batch, mg_error *err) {
+    mg_context *ctx = s->ctx;
+    mg_tensor *features = NULL;
+    mg_tensor *x = mg_model_input(ctx, s->card, batch->pixels, batch->count);
+    mg_tensor *logits =
+        mg_efficientnet_forward(ctx, s->net, x, false, s->want_features ? &features : NULL);
+    if (!logits) return mg_fail(err, ctx->error.code, "%s", ctx->error.message);
+    int64_t pixels = (int64_t)s->card->input.height * s->card->input.width;
+    for (int i = 0; i < batch->count; i++) {
+        mg_scored one = {.image = batch->image[i],
+                         .item = batch->item[i],
+                         .logit = ((const float *)logits->data)[i],
+                         .pixels = batch->pixels + i * pixels,
+                         .geometry = batch->geometry ? &batch->geometry[i] : NULL};
+        if (!isfinite(one.logit))
+            return mg_fail(err, MG_ERR_NUMERIC,
+                           "the network gives no number for %s; are its weights damaged?",
+                           s->loader.manifest->image[one.image].path);
+        if (features) {
+            const int64_t *d = features->shape.dim;
+            one.feature_height = d[1], one.feature_width = d[2], one.feature_channels = d[3];
+            one.features = (const float *)features->data + i * d[1] * d[2] * d[3];
+        }
+        if (!s->on_image(s->arg, &one))
+            return mg_fail(err, MG_ERR_INTERRUPTED, "stopped on request");
+    }
+    return MG_OK;
+}
+
+mg_status mg_score(const mg_scoring *s, mg_error *err) {
+    mg_loader *loader = mg_loader_start(&s->loader, err);
+    if (!loader) return err ? err->code : MG_ERR_MEMORY;
+    bool recording = s->ctx->recording;
+    s->ctx->recording = false;
+    mg_progress bar;
+    mg_progress_start(&bar, s->progress ? s->progress : "", s->loader.plan->item_count);
+    const mg_batch *batch = NULL;
+    mg_status status = MG_OK;
+    int64_t done = 0;
+    while (!(status = mg_loader_next(loader, &batch, err)) && batch) {
+        for (int i = 0; i < batch->bad_count && s->on_bad; i++) s->on_bad(s->arg, &batch->bad[i]);
+        if (batch->count && (status = score_batch(s, batch, err))) break;
+        mg_step_reset(s->ctx, false);
+        done += batch->count + batch->bad_count;
+        char detail[64];
+        snprintf(detail, sizeof detail, "%.1f images/s", (double)done / (mg_clock() - bar.started));
+        if (s->progress) mg_progress_update(&bar, done, detail);
+        if (mg_interrupted() && (status = mg_fail(err, MG_ERR_INTERRUPTED, "interrupted"))) break;
+    }
+    if (s->progress) mg_progress_clear(&bar);
+    mg_step_reset(s->ctx, false);
+    mg_loader_stop(loader);
+    s->ctx->recording = recording;
+    return status;
+}

@@ -1,0 +1,135 @@
+#include "nn/state.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+mg_status mg_state_probe(const mg_weights *file, const mg_arch *arch, int input_channels,
+                         int logits, mg_key_format format, mg_key_import *out, mg_error *err) {
+    mg_keys *keys = mg_keys_create(arch, input_channels, logits, err);
+    if (!keys) return err ? err->code : MG_ERR_MEMORY;
+    mg_status s = mg_keys_import(keys, file, format, out, err);
+    mg_keys_free(keys);
+    return s;
+}
+
+void mg_state_conventions(const mg_key_import *import, mg_efficientnet_options *options) {
+    options->bn_eps = import->bn_epsilon;
+    options->bn_momentum = import->bn_momentum;
+    options->padding = import->padding == MG_PADDING_SAME          ? MG_PAD_SAME
+                       : import->padding == MG_PADDING_SAME_STATIC ? MG_PAD_STATIC
+                                                                   : MG_PAD_SYMMETRIC;
+}
+
+/* The import lists the file's tensors in torchvision's state_dict order, ours is the same without
+ * the counters that follow every running variance. */
+mg_status mg_state_load(mg_efficientnet *net, const mg_key_import *import, mg_error *err) {
+    size_t at = 0;
+    for (int k = 0; k < net->parameters; k++) {
+        mg_parameter_info *p = &net->parameter[k];
+        const mg_stored_tensor *t = import->tensors[at++];
+        if (p->kind == MG_KIND_RUNNING_VAR) {
+            const mg_stored_tensor *counter = import->tensors[at++];
+            if (counter && k < 6) {
+                double n = 0;
+                mg_status s = mg_stored_to_f64(counter, &n, 1, err);
+                if (s) return s;
+                net->batches_tracked = (int64_t)n;
+            }
+        }
+        if (!t) continue;
+        int64_t n = mg_shape_elements(&p->tensor->shape);
+        float *flat = malloc((size_t)n * sizeof *flat);
+        if (!flat) return mg_fail(err, MG_ERR_MEMORY, "%s: out of memory", p->name);
+        mg_status s = mg_stored_to_f32(t, flat, n, err);
+        for (int64_t i = 0; i < n && !s; i++)
+            mg_tensor_set(p->tensor, mg_parameter_offset(p, i), (double)flat[i]);
+        free(flat);
+        if (s) return s;
+    }
+    return MG_OK;
+}
+
+/* --- saving ---------------------------------------------------------------------------------- */
+
+typedef struct saver {
+    const mg_efficientnet *net;
+    mg_tensor *const *extra;
+    int *parameter; /* per written tensor: parameter number, -1 a counter, -2 - i extra i */
+    float *scratch;
+    int64_t counter;
+} saver;
+
+static mg_status provide(void *context, size_t index, const void **bytes, mg_error *err) {
+    (void)err;
+    saver *s = context;
+    int k = s->parameter[index];
+    if (k == -1) {
+        s->counter = s->net->batches_tracked;
+        *bytes = &s->counter;
+    } else if (k < -1) {
+        *bytes = s->extra[-2 - k]->data;
+    } else {
+        const mg_parameter_info *p = &s->net->parameter[k];
+        int64_t n = mg_shape_elements(&p->tensor->shape);
+        for (int64_t i = 0; i < n; i++)
+            s->scratch[i] = (float)mg_tensor_get(p->tensor, mg_parameter_offset(p, i));
+        *bytes = s->scratch;
+    }
+    return MG_OK;
+}
+
+static mg_stored_tensor describe(const char *name, mg_stored_type type, const mg_shape *shape) {
+    mg_stored_tensor t = {
+        .name = name, .type = type, .rank = shape->rank, .count = mg_shape_elements(shape)};
+    for (int i = 0; i < shape->rank; i++) t.shape[i] = shape->dim[i];
+    return t;
+}
+
+mg_status mg_state_save(const char *path, const mg_efficientnet *net, mg_tensor *const *extra,
+                        const char *const *extra_names, int extras,
+                        const mg_metadata_entry *metadata, size_t metadata_count, mg_error *err) {
+    size_t room = 2 * (size_t)net->parameters + (size_t)extras, count = 0;
+    int64_t largest = 1;
+    for (int k = 0; k < net->parameters; k++) {
+        int64_t n = mg_shape_elements(&net->parameter[k].tensor->shape);
+        if (n > largest) largest = n;
+    }
+    mg_stored_tensor *tensors = calloc(room, sizeof *tensors);
+    char(*counters)[72] = calloc((size_t)net->parameters, sizeof *counters);
+    saver s = {net, extra, calloc(room, sizeof(int)), malloc((size_t)largest * sizeof(float)), 0};
+    mg_status status = MG_OK;
+    if (!tensors || !counters || !s.parameter || !s.scratch) {
+        status = mg_fail(err, MG_ERR_MEMORY, "%s: out of memory", path);
+        goto done;
+    }
+    for (int k = 0; k < net->parameters; k++) {
+        const mg_parameter_info *p = &net->parameter[k];
+        mg_shape shape = mg_parameter_torch_shape(p), scalar = {0};
+        s.parameter[count] = k;
+        tensors[count++] = describe(p->name, MG_STORED_F32, &shape);
+        if (p->kind != MG_KIND_RUNNING_VAR) continue;
+        int stem = (int)(strlen(p->name) - strlen("running_var"));
+        snprintf(counters[k], sizeof *counters, "%.*snum_batches_tracked", stem, p->name);
+        s.parameter[count] = -1;
+        tensors[count++] = describe(counters[k], MG_STORED_I64, &scalar);
+    }
+    for (int i = 0; i < extras; i++) {
+        s.parameter[count] = -2 - i;
+        tensors[count++] = describe(extra_names[i], MG_STORED_F32, &extra[i]->shape);
+    }
+    status = mg_safetensors_write(path, tensors, count, metadata, metadata_count, provide, &s, err);
+done:
+    free(tensors);
+    free(counters);
+    free(s.parameter);
+    free(s.scratch);
+    return status;
+}
+
+mg_status mg_state_load_extra(const mg_weights *file, const char *name, mg_tensor *out,
+                              mg_error *err) {
+    const mg_stored_tensor *t = mg_weights_find(file, name);
+    if (!t) return mg_fail(err, MG_ERR_FORMAT, "the file has no tensor %s", name);
+    return mg_stored_to_f32(t, out->data, mg_shape_elements(&out->shape), err);
+}
