@@ -75,6 +75,12 @@ bool mg_dicom_truncated(const mg_dicom *d);
 const char *mg_dicom_transfer_syntax(const mg_dicom *d); /* UID without padding, never NULL */
 bool mg_dicom_is_encapsulated(const mg_dicom *d);        /* pixel data comes in fragments */
 
+/* Fragments of encapsulated pixel data in file order, the offset table left out: 0 and NULL where
+ * there are none. Outputs may be NULL. */
+uint32_t mg_dicom_fragment_count(const mg_dicom *d);
+const uint8_t *mg_dicom_fragment_bytes(const mg_dicom *d, uint32_t index, uint64_t *offset,
+                                       uint64_t *length);
+
 /* --- elements --------------------------------------------------------------------------------- */
 
 #define MG_DICOM_TAG(group, element) ((uint32_t)(group) << 16 | (uint32_t)(element))
@@ -104,6 +110,12 @@ const mg_dicom_element *mg_dicom_item(const mg_dicom *d, const mg_dicom_element 
                                       int index);
 const mg_dicom_element *mg_dicom_find_in(const mg_dicom *d, const mg_dicom_element *item,
                                          uint32_t tag);
+
+/* What is directly inside a sequence (its items), an item, or the top level for NULL: the first,
+ * and what follows e there; NULL at the end. */
+const mg_dicom_element *mg_dicom_first_in(const mg_dicom *d, const mg_dicom_element *parent);
+const mg_dicom_element *mg_dicom_after(const mg_dicom *d, const mg_dicom_element *parent,
+                                       const mg_dicom_element *e);
 
 /* Depth-first walk over all elements, sequence items included (tag FFFE,E000, vr "--"). */
 typedef struct mg_dicom_iterator {

@@ -43,6 +43,18 @@ const mg_dicom_element *mg_dicom_find_path(const mg_dicom *d, const uint32_t *pa
     return e;
 }
 
+const mg_dicom_element *mg_dicom_first_in(const mg_dicom *d, const mg_dicom_element *parent) {
+    uint32_t first = parent ? position_of(d, parent) + 1 : 0;
+    uint32_t end = parent ? parent->next : d->element_count;
+    return first < end ? &d->elements[first] : NULL;
+}
+
+const mg_dicom_element *mg_dicom_after(const mg_dicom *d, const mg_dicom_element *parent,
+                                       const mg_dicom_element *e) {
+    uint32_t end = parent ? parent->next : d->element_count;
+    return e && e->next < end ? &d->elements[e->next] : NULL;
+}
+
 const mg_dicom_element *mg_dicom_next(const mg_dicom *d, mg_dicom_iterator *it) {
     return it->next < d->element_count ? &d->elements[it->next++] : NULL;
 }

@@ -122,3 +122,13 @@ uint64_t mg_dicom_scan_fragments(mg_dicom *d, uint64_t position, uint64_t end, b
     *status = s.failed ? MG_DICOM_ERR_MEMORY : s.quiet ? MG_DICOM_ERR_FORMAT : MG_DICOM_OK;
     return position;
 }
+
+uint32_t mg_dicom_fragment_count(const mg_dicom *d) { return d->fragment_count; }
+
+const uint8_t *mg_dicom_fragment_bytes(const mg_dicom *d, uint32_t index, uint64_t *offset,
+                                       uint64_t *length) {
+    if (index >= d->fragment_count) return NULL;
+    if (offset) *offset = d->fragments[index].offset;
+    if (length) *length = d->fragments[index].length;
+    return d->bytes + d->fragments[index].offset;
+}

@@ -1,0 +1,168 @@
+/* dicom_json.c: the DICOM JSON model (PS3.18 annex F). */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "apps/lib/dicom_commands.h"
+
+typedef struct printer {
+    const mg_dicom *d;
+    const char *path;
+    uint64_t most_inline;
+    FILE *to;
+} printer;
+
+static void print_string(const char *text, size_t n, FILE *to) {
+    fputc('"', to);
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c == '"' || c == '\\') fprintf(to, "\\%c", c);
+        else if (c < 0x20 || c == 0x7F) fprintf(to, "\\u%04x", c);
+        else fputc(c, to);
+    }
+    fputc('"', to);
+}
+
+static void print_base64(const uint8_t *p, uint64_t n, FILE *to) {
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    fputc('"', to);
+    for (uint64_t i = 0; i < n; i += 3) {
+        uint32_t v = (uint32_t)p[i] << 16 | (i + 1 < n ? (uint32_t)p[i + 1] << 8 : 0) |
+                     (i + 2 < n ? p[i + 2] : 0u);
+        fputc(digits[v >> 18], to);
+        fputc(digits[v >> 12 & 63], to);
+        fputc(i + 1 < n ? digits[v >> 6 & 63] : '=', to);
+        fputc(i + 2 < n ? digits[v & 63] : '=', to);
+    }
+    fputc('"', to);
+}
+
+/* A person name as its three component groups. */
+static void print_person(const char *name, FILE *to) {
+    static const char *const groups[] = {"Alphabetic", "Ideographic", "Phonetic"};
+    bool any = false;
+    fputc('{', to);
+    for (int i = 0; i < 3 && *name; i++) {
+        size_t n = strcspn(name, "=");
+        if (n) {
+            fprintf(to, "%s\"%s\":", any ? "," : "", groups[i]);
+            print_string(name, n, to);
+            any = true;
+        }
+        name += n + (name[n] == '=');
+    }
+    fputc('}', to);
+}
+
+/* Whether e has one of the VRs in a list such as "DS IS". */
+static bool is_vr(const mg_dicom_element *e, const char *list) {
+    const char *found = strstr(list, e->vr);
+    return found && (found - list) % 3 == 0;
+}
+
+/* A text that is a JSON number as it stands. */
+static bool is_json_number(const char *t) {
+    if (*t == '-') t++;
+    if (*t == '0') t++;
+    else if (*t >= '1' && *t <= '9') t += strspn(t, "0123456789");
+    else return false;
+    if (*t == '.') {
+        size_t n = strspn(t + 1, "0123456789");
+        if (n == 0) return false;
+        t += n + 1;
+    }
+    if (*t == 'e' || *t == 'E') {
+        t++;
+        if (*t == '+' || *t == '-') t++;
+        size_t n = strspn(t, "0123456789");
+        if (n == 0) return false;
+        t += n;
+    }
+    return *t == 0;
+}
+
+static void print_value(const printer *p, const mg_dicom_element *e, int index, const char *text) {
+    double v;
+    if (text[0] == 0 && !is_vr(e, "ST LT UT")) {
+        fputs("null", p->to);
+    } else if (is_vr(e, "PN")) {
+        print_person(text, p->to);
+    } else if (is_vr(e, "AT")) { /* "(gggg,eeee)" without the punctuation */
+        fprintf(p->to, "\"%.4s%.4s\"", text + 1, text + 6);
+    } else if (is_vr(e, "DS IS US SS UL SL UV SV FL FD") && is_json_number(text)) {
+        fputs(text, p->to);
+    } else if (is_vr(e, "DS IS") && mg_dicom_element_double(p->d, e, index, &v)) {
+        fprintf(p->to, "%.17g", v); /* "+1", ".5", "1,5": legal DS or common, but not JSON */
+    } else {
+        print_string(text, strlen(text), p->to);
+    }
+}
+
+static void print_values(const printer *p, const mg_dicom_element *e) {
+    fputs(",\"Value\":[", p->to);
+    for (int i = 0;; i++) {
+        int length = mg_dicom_element_text(p->d, e, i, NULL, 0);
+        char *text = length < 0 ? NULL : malloc((size_t)length + 1);
+        if (!text) break;
+        mg_dicom_element_text(p->d, e, i, text, (size_t)length + 1);
+        if (i) fputc(',', p->to);
+        print_value(p, e, i, text);
+        free(text);
+    }
+    fputc(']', p->to);
+}
+
+static void print_bulk(const printer *p, const mg_dicom_element *e) {
+    if (e->length <= p->most_inline && !e->undefined && !e->big_endian) {
+        fputs(",\"InlineBinary\":", p->to);
+        print_base64(e->value, e->length, p->to);
+        return;
+    }
+    char uri[4600];
+    snprintf(uri, sizeof uri, "file:%s?offset=%" PRIu64 "&length=%" PRIu64, p->path,
+             e->offset + (e->implicit ? 8 : 12), e->length);
+    fputs(",\"BulkDataURI\":", p->to);
+    print_string(uri, strlen(uri), p->to);
+}
+
+static void print_members(const printer *p, const mg_dicom_element *item);
+
+static void print_sequence(const printer *p, const mg_dicom_element *e) {
+    fputs(",\"Value\":[", p->to);
+    const mg_dicom_element *item = mg_dicom_first_in(p->d, e);
+    for (bool first = true; item; item = mg_dicom_after(p->d, e, item), first = false) {
+        if (!first) fputc(',', p->to);
+        print_members(p, item);
+    }
+    fputc(']', p->to);
+}
+
+/* The content of an item, or of the data set for NULL. Recursion is limited by the parser. */
+static void print_members(const printer *p, const mg_dicom_element *item) {
+    bool any = false;
+    fputs(item ? "{" : "{\n", p->to);
+    const mg_dicom_element *e = mg_dicom_first_in(p->d, item);
+    for (; e; e = mg_dicom_after(p->d, item, e)) {
+        if (e->tag >> 16 == 2 || (e->tag & 0xFFFF) == 0) continue; /* PS3.18 F.2.2 */
+        if (any) fputs(item ? "," : ",\n", p->to);
+        any = true;
+        fprintf(p->to, "\"%08X\":{\"vr\":\"%s\"", e->tag, e->vr);
+        if (is_vr(e, "SQ")) {
+            if (e->length) print_sequence(p, e);
+        } else if (e->length == 0) {
+            /* only the VR */
+        } else if (e->undefined || e->vr[0] == 'O' || is_vr(e, "UN")) {
+            print_bulk(p, e);
+        } else {
+            print_values(p, e);
+        }
+        fputc('}', p->to);
+    }
+    fputs(item ? "}" : "\n}\n", p->to);
+}
+
+void mg_dicom_print_json(const mg_dicom *d, const char *path, uint64_t most_inline, FILE *to) {
+    printer p = {d, path, most_inline, to};
+    print_members(&p, NULL);
+}
