@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "data/files.h"
-#include "data/sha256.h"
+#include "dicom/writer.h"
 
 struct mg_cache {
     char *folder;
@@ -50,7 +50,7 @@ void mg_cache_close(mg_cache *cache) {
 enum { SAMPLE = 32 << 10 };
 
 /* Adds `n` bytes at `offset`, fewer where the file ends. */
-static bool add_part(mg_sha256 *hash, int fd, int64_t offset, int64_t n) {
+static bool add_part(mg_dicom_sha256 *hash, int fd, int64_t offset, int64_t n) {
     uint8_t buffer[SAMPLE];
     while (n > 0) {
         size_t want = n < SAMPLE ? (size_t)n : SAMPLE;
@@ -58,14 +58,14 @@ static bool add_part(mg_sha256 *hash, int fd, int64_t offset, int64_t n) {
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return false;
         if (got == 0) break;
-        mg_sha256_add(hash, buffer, (size_t)got);
+        mg_dicom_sha256_add(hash, buffer, (size_t)got);
         offset += got;
         n -= got;
     }
     return true;
 }
 
-static bool add_content(mg_sha256 *hash, int fd, int64_t size, bool full) {
+static bool add_content(mg_dicom_sha256 *hash, int fd, int64_t size, bool full) {
     if (full || size <= 3 * SAMPLE) return add_part(hash, fd, 0, size);
     return add_part(hash, fd, 0, SAMPLE) && add_part(hash, fd, (size - SAMPLE) / 2, SAMPLE) &&
            add_part(hash, fd, size - SAMPLE, SAMPLE);
@@ -81,12 +81,12 @@ static mg_status make_key(const mg_cache *c, const char *source, uint8_t key[16]
             snprintf(head, sizeof head, "mammograd %d %s\n%lld %lld.%09ld %d\n", PIPELINE_VERSION,
                      c->settings, (long long)st.st_size, (long long)st.st_mtim.tv_sec,
                      st.st_mtim.tv_nsec, (int)c->options.full_content);
-        mg_sha256 hash;
+        mg_dicom_sha256 hash;
         uint8_t digest[32];
-        mg_sha256_begin(&hash);
-        mg_sha256_add(&hash, head, (size_t)n);
+        mg_dicom_sha256_begin(&hash);
+        mg_dicom_sha256_add(&hash, head, (size_t)n);
         good = add_content(&hash, fd, st.st_size, c->options.full_content);
-        mg_sha256_end(&hash, digest);
+        mg_dicom_sha256_end(&hash, digest);
         memcpy(key, digest, 16);
     }
     int why = errno;
