@@ -39,6 +39,11 @@ static void draw_bar(mg_raster *raster, double left, double top, double width, d
     }
 }
 
+/* Two decimals, with a minus sign that is one. */
+static void signed_text(char *out, size_t size, double value) {
+    snprintf(out, size, "%s%.2f", value < 0 ? "−" : "", fabs(value));
+}
+
 mg_status mg_cam_caption(mg_png *picture, int top, double threshold, double highest,
                          const mg_cam_overlay_options *o, mg_error *err) {
     int width = (int)picture->width, height = (int)picture->height;
@@ -69,10 +74,11 @@ mg_status mg_cam_caption(mg_png *picture, int top, double threshold, double high
     y += 1.75 * s;
     double small = 0.8 * s;
     bool shown = highest > threshold;
-    snprintf(text, sizeof text, shown ? "%.2f" : "nothing above mean + 1 SD", threshold);
+    if (shown) signed_text(text, sizeof text, threshold);
+    else snprintf(text, sizeof text, "nothing above mean + 1 SD");
     mg_raster_text(&raster, left, y, small, false, false, soft, text);
     if (shown) {
-        snprintf(text, sizeof text, "%.2f", highest);
+        signed_text(text, sizeof text, highest);
         write_right(&raster, right, y, small, false, soft, text);
         const char *label = "activation above mean + 1 SD";
         double size = fit(label, small, (right - left) * 0.62);

@@ -57,6 +57,11 @@ static double area_mean(const source *s, double top, double bottom, double left,
 }
 
 static void shrink(const source *s, int height, int width, float *out) {
+    if (height == s->rows && width == s->columns) {
+        for (int y = 0; y < height; y++)
+            for (int x = 0; x < width; x++) *out++ = (float)source_value(s, y, x);
+        return;
+    }
     double tall = (double)s->rows / height, wide = (double)s->columns / width;
     for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++)
@@ -73,6 +78,22 @@ static double contour_distance(const float *field, int height, int width, int y,
     double slope = hypot(dx, dy);
     if (!(slope > 0)) return (double)*f > level ? 1e9 : -1e9; /* flat, or next to the crop */
     return ((double)*f - level) / slope;
+}
+
+/* The field's largest step from one pixel to the next: what is further than that from the level, a
+ * few times over, is nowhere near the contour. */
+static double largest_step(const float *field, int height, int width) {
+    float most = 0;
+    for (int y = 0; y < height; y++) {
+        const float *row = field + (size_t)y * (size_t)width;
+        for (int x = 0; x < width; x++) { /* comparisons with NaN are false */
+            float across = x ? fabsf(row[x] - row[x - 1]) : 0;
+            float down = y ? fabsf(row[x] - row[x - width]) : 0;
+            if (across > most) most = across;
+            if (down > most) most = down;
+        }
+    }
+    return (double)most;
 }
 
 /* Two passes of a 3 × 3 mean, so that the border of a binary mask has a slope to measure. */
@@ -119,7 +140,9 @@ static mg_status canvas_fill(canvas *c, const float *grey, int rows, int columns
 /* --- painting ----------------------------------------------------------------------------------- */
 
 typedef struct paint {
-    double threshold, top, alpha, line; /* line: width of outlines, pixels */
+    double threshold, top, alpha;
+    double line;  /* width of outlines, pixels */
+    double reach; /* map values further than this from the threshold are off the outline */
     bool outline;
     const uint8_t (*colors)[3];
 } paint;
@@ -137,7 +160,9 @@ static void paint_pixel(const canvas *c, const paint *p, int y, int x, uint8_t o
     size_t i = (size_t)y * (size_t)c->width + (size_t)x;
     double grey = 255 * (double)c->grey[i], rgb[3] = {grey, grey, grey}, v = (double)c->map[i];
     if (isfinite(v) && p->top > p->threshold) {
-        double distance = contour_distance(c->map, c->height, c->width, y, x, p->threshold);
+        double distance = v > p->threshold ? 1e9 : -1e9;
+        if (fabs(v - p->threshold) < p->reach)
+            distance = contour_distance(c->map, c->height, c->width, y, x, p->threshold);
         double inside = fmin(1, fmax(0, distance + 0.5));
         double level = fmin(1, fmax(0, (v - p->threshold) / (p->top - p->threshold)));
         const uint8_t *color =
@@ -145,7 +170,7 @@ static void paint_pixel(const canvas *c, const paint *p, int y, int x, uint8_t o
         mix(rgb, color, inside * p->alpha * (0.3 + 0.7 * level));
         if (p->outline) mix(rgb, p->colors[215], 0.9 * line_coverage(distance, p->line));
     }
-    if (c->lesion) {
+    if (c->lesion && c->lesion[i] > 0 && c->lesion[i] < 1) {
         double distance = contour_distance(c->lesion, c->height, c->width, y, x, 0.5);
         mix(rgb, white, 0.9 * line_coverage(distance, p->line));
     }
@@ -189,6 +214,7 @@ mg_status mg_cam_overlay(const float *grey, int rows, int columns, const mg_cam 
     status = rgb ? canvas_fill(&c, grey, rows, columns, cam, options, err)
                  : mg_fail(err, MG_ERR_MEMORY, "no memory for an overlay");
     if (!status) {
+        p.reach = 1.5 * (p.line / 2 + 1) * largest_step(c.map, c.height, c.width);
         for (int y = 0; y < c.height; y++)
             for (int x = 0; x < c.width; x++)
                 paint_pixel(&c, &p, y, x, rgb + 3 * ((size_t)y * (size_t)c.width + (size_t)x));
