@@ -74,13 +74,13 @@ static void set_conventions(const mg_keys *keys, const mg_weights *weights, mg_k
     case MG_KEYS_TIMM_TF:
         out->bn_epsilon = 1e-3;
         out->bn_momentum = 0.1;
-        out->padding = MG_PADDING_SAME;
+        out->padding = MG_PAD_SAME;
         break;
     case MG_KEYS_LUKEMELAS:
     case MG_KEYS_MONAI:
         out->bn_epsilon = 1e-3;
         out->bn_momentum = 0.01;
-        out->padding = MG_PADDING_SAME_STATIC;
+        out->padding = MG_PAD_STATIC;
         break;
     default:
         out->bn_epsilon = 1e-5;
@@ -93,7 +93,7 @@ static void set_conventions(const mg_keys *keys, const mg_weights *weights, mg_k
     mg_json_get_real(mg_json_root(own), "bn_eps", &out->bn_epsilon);
     mg_json_get_real(mg_json_root(own), "bn_momentum", &out->bn_momentum);
     const char *padding = mg_json_get_string(mg_json_root(own), "padding");
-    if (padding) mg_padding_style_parse(padding, &out->padding);
+    if (padding) mg_padding_parse(padding, &out->padding);
     mg_json_free(own);
 }
 
@@ -202,8 +202,7 @@ static void describe(const mg_keys *keys, mg_key_format wanted, mg_key_import *o
 #define SAY(...) (n += n < room ? (size_t)snprintf(out->note + n, room - n, __VA_ARGS__) : 0)
     SAY("%s weights in %s naming", keys->arch.name, mg_key_format_name(out->format));
     if (*out->prefix) SAY(" after '%s'", out->prefix);
-    SAY(", batch norm epsilon %g, %s padding", out->bn_epsilon,
-        mg_padding_style_name(out->padding));
+    SAY(", batch norm epsilon %g, %s padding", out->bn_epsilon, mg_padding_name(out->padding));
     if (wanted == MG_KEYS_AUTO && out->format == MG_KEYS_TIMM)
         SAY(" (if the weights are of timm's tf_ models, choose timm-tf)");
     if (out->head_reinitialised && out->file_classes)
@@ -218,7 +217,7 @@ static void describe(const mg_keys *keys, mg_key_format wanted, mg_key_import *o
 mg_status mg_keys_import(const mg_keys *keys, const mg_weights *weights, mg_key_format wanted,
                          mg_key_import *out, mg_error *err) {
     mg_key_format found;
-    *out = (mg_key_import){.padding = MG_PADDING_SYMMETRIC};
+    *out = (mg_key_import){.padding = MG_PAD_SYMMETRIC};
     mg_status status = find_naming(weights, &found, out->prefix, err);
     if (!status) status = agree(found, wanted, out, err);
     if (status) return status;

@@ -103,7 +103,7 @@ static const char *const format_names[MG_KEYS_FORMAT_COUNT] = {
 static const char *const padding_names[] = {"symmetric", "same", "same-static"};
 
 const char *mg_key_format_name(mg_key_format format) { return format_names[format]; }
-const char *mg_padding_style_name(mg_padding_style style) { return padding_names[style]; }
+const char *mg_padding_name(mg_padding style) { return padding_names[style]; }
 
 static bool find_name(const char *const *names, int count, const char *text, int *out) {
     for (int i = 0; i < count; i++) {
@@ -121,10 +121,10 @@ bool mg_key_format_parse(const char *text, mg_key_format *out) {
     return known;
 }
 
-bool mg_padding_style_parse(const char *text, mg_padding_style *out) {
+bool mg_padding_parse(const char *text, mg_padding *out) {
     int i;
     bool known = find_name(padding_names, 3, text, &i);
-    if (known) *out = (mg_padding_style)i;
+    if (known) *out = (mg_padding)i;
     return known;
 }
 

@@ -29,12 +29,6 @@ typedef enum mg_key_format {
     MG_KEYS_FORMAT_COUNT
 } mg_key_format;
 
-typedef enum mg_padding_style {
-    MG_PADDING_SYMMETRIC, /* (k-1)/2 on both sides */
-    MG_PADDING_SAME,      /* ceil(n/s) outputs, odd pixel after, n = the input's actual size */
-    MG_PADDING_SAME_STATIC, /* those amounts for the nominal size (arch.resolution), whatever the input */
-} mg_padding_style;
-
 typedef enum mg_key_kind {
     MG_KEY_CONV,      /* [out, in, k, k] */
     MG_KEY_DEPTHWISE, /* [channels, 1, k, k] */
@@ -94,15 +88,15 @@ void mg_key_spell(const mg_key *key, mg_key_format format, char name[MG_KEY_NAME
 const char *mg_key_format_name(mg_key_format format);
 bool mg_key_format_parse(const char *text, mg_key_format *out);
 /* "symmetric", "same", "same-static" */
-const char *mg_padding_style_name(mg_padding_style style);
-bool mg_padding_style_parse(const char *text, mg_padding_style *out);
+const char *mg_padding_name(mg_padding padding);
+bool mg_padding_parse(const char *text, mg_padding *out);
 
 /* How a file's tensors become a model's. */
 typedef struct mg_key_import {
     mg_key_format format;
     char prefix[MG_KEY_NAME]; /* before every name: "module.", "model.", …; "" mostly */
     double bn_epsilon, bn_momentum;
-    mg_padding_style padding;
+    mg_padding padding;               /* MG_PAD_STATIC: for the size arch.resolution */
     const mg_stored_tensor **tensors; /* one per key; NULL: not in the file, initialise it */
     bool head_reinitialised;          /* the classifier's two tensors are NULL */
     int64_t file_classes;             /* of the file's classifier; 0: it has none */

@@ -148,15 +148,15 @@ Test(keymap, conventions_of_each_format) {
     static const struct {
         mg_key_format format, wanted;
         double epsilon, momentum;
-        mg_padding_style padding;
+        mg_padding padding;
         const char *says;
     } cases[] = {
-        {MG_KEYS_TORCHVISION, MG_KEYS_AUTO, 1e-5, 0.1, MG_PADDING_SYMMETRIC, "torchvision naming"},
-        {MG_KEYS_TIMM, MG_KEYS_AUTO, 1e-5, 0.1, MG_PADDING_SYMMETRIC, "choose timm-tf"},
-        {MG_KEYS_TIMM, MG_KEYS_TIMM, 1e-5, 0.1, MG_PADDING_SYMMETRIC, "timm naming"},
-        {MG_KEYS_TIMM_TF, MG_KEYS_TIMM_TF, 1e-3, 0.1, MG_PADDING_SAME, "timm-tf naming"},
-        {MG_KEYS_LUKEMELAS, MG_KEYS_AUTO, 1e-3, 0.01, MG_PADDING_SAME_STATIC, "lukemelas naming"},
-        {MG_KEYS_MONAI, MG_KEYS_AUTO, 1e-3, 0.01, MG_PADDING_SAME_STATIC, "monai naming"},
+        {MG_KEYS_TORCHVISION, MG_KEYS_AUTO, 1e-5, 0.1, MG_PAD_SYMMETRIC, "torchvision naming"},
+        {MG_KEYS_TIMM, MG_KEYS_AUTO, 1e-5, 0.1, MG_PAD_SYMMETRIC, "choose timm-tf"},
+        {MG_KEYS_TIMM, MG_KEYS_TIMM, 1e-5, 0.1, MG_PAD_SYMMETRIC, "timm naming"},
+        {MG_KEYS_TIMM_TF, MG_KEYS_TIMM_TF, 1e-3, 0.1, MG_PAD_SAME, "timm-tf naming"},
+        {MG_KEYS_LUKEMELAS, MG_KEYS_AUTO, 1e-3, 0.01, MG_PAD_STATIC, "lukemelas naming"},
+        {MG_KEYS_MONAI, MG_KEYS_AUTO, 1e-3, 0.01, MG_PAD_STATIC, "monai naming"},
     };
     mg_arch arch = tiny();
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -212,7 +212,7 @@ Test(keymap, tolerated) {
                     .mammograd = "{\"bn_eps\": 0.25, \"padding\": \"same-static\"}",
                     .type = MG_STORED_F32};
     cr_assert_eq(import(&arch, &v, MG_KEYS_AUTO, &got, &err), MG_OK, "%s", err.message);
-    cr_assert(got.bn_epsilon == 0.25 && got.padding == MG_PADDING_SAME_STATIC);
+    cr_assert(got.bn_epsilon == 0.25 && got.padding == MG_PAD_STATIC);
     mg_key_import_free(&got);
 }
 
@@ -275,11 +275,11 @@ Test(keymap, recognises_another_variant) {
 
 Test(keymap, names_of_formats) {
     mg_key_format format;
-    mg_padding_style style;
+    mg_padding style;
     for (int i = 0; i < MG_KEYS_FORMAT_COUNT; i++)
         cr_assert(mg_key_format_parse(mg_key_format_name((mg_key_format)i), &format) &&
                   (int)format == i);
     cr_assert(!mg_key_format_parse("keras", &format));
-    cr_assert(mg_padding_style_parse("same", &style) && style == MG_PADDING_SAME);
-    cr_assert(!mg_padding_style_parse("", &style));
+    cr_assert(mg_padding_parse("same", &style) && style == MG_PAD_SAME);
+    cr_assert(!mg_padding_parse("", &style));
 }
