@@ -17,30 +17,46 @@ static long prefix_before(const char *name, const char *stem) {
     return (long)(n - s);
 }
 
-/* The naming and prefix, told by the stem's convolution. */
-static mg_status find_naming(const mg_weights *weights, mg_key_format *format,
-                             char prefix[MG_KEY_NAME], mg_error *err) {
-    static const struct {
-        const char *stem;
-        mg_key_format format;
-    } stems[] = {{"features.0.0.weight", MG_KEYS_TORCHVISION},
-                 {"conv_stem.weight", MG_KEYS_TIMM},
-                 {"_conv_stem.weight", MG_KEYS_LUKEMELAS}};
-    const char *first = NULL;
+/* The stem's convolution tells the naming. */
+static const struct {
+    const char *name;
+    mg_key_format format;
+} stems[] = {{"features.0.0.weight", MG_KEYS_TORCHVISION},
+             {"conv_stem.weight", MG_KEYS_TIMM},
+             {"_conv_stem.weight", MG_KEYS_LUKEMELAS}};
+
+/* The full name of the stem's convolution in a file, its naming and prefix. NULL with MG_OK: none. */
+static mg_status find_stem(const mg_weights *weights, const char **first, mg_key_format *format,
+                           char prefix[MG_KEY_NAME], mg_error *err) {
+    *first = NULL;
+    *prefix = 0;
+    for (size_t s = 0; s < MG_COUNT(stems); s++) {
+        *format = stems[s].format;
+        if (mg_weights_find(weights, *first = stems[s].name)) return MG_OK; /* plain names win */
+    }
+    *first = NULL;
     for (size_t i = 0; i < mg_weights_count(weights); i++) {
         const char *name = mg_weights_at(weights, i)->name;
-        for (size_t s = 0; s < sizeof stems / sizeof stems[0]; s++) {
-            long length = prefix_before(name, stems[s].stem);
+        for (size_t s = 0; s < MG_COUNT(stems); s++) {
+            long length = prefix_before(name, stems[s].name);
             if (length < 0 || length >= MG_KEY_NAME) continue;
-            if (first)
+            if (*first)
                 return mg_fail(err, MG_ERR_UNSUPPORTED,
                                "the file holds several networks (%.80s and %.80s): save one alone",
-                               first, name);
-            first = name;
+                               *first, name);
+            *first = name;
             *format = stems[s].format;
             snprintf(prefix, MG_KEY_NAME, "%.*s", (int)length, name);
         }
     }
+    return MG_OK;
+}
+
+static mg_status find_naming(const mg_weights *weights, mg_key_format *format,
+                             char prefix[MG_KEY_NAME], mg_error *err) {
+    const char *first;
+    mg_status status = find_stem(weights, &first, format, prefix, err);
+    if (status) return status;
     if (!first)
         return mg_fail(err, MG_ERR_UNSUPPORTED,
                        "the file holds no EfficientNet: none of its %zu tensors is called "
@@ -92,6 +108,9 @@ static void set_conventions(const mg_keys *keys, const mg_weights *weights, mg_k
     if (!own) return;
     mg_json_get_real(mg_json_root(own), "bn_eps", &out->bn_epsilon);
     mg_json_get_real(mg_json_root(own), "bn_momentum", &out->bn_momentum);
+    int64_t size;
+    if (mg_json_get_integer(mg_json_root(own), "nominal_size", &size) && size > 0 && size < 65536)
+        out->nominal_size = (int)size;
     const char *padding = mg_json_get_string(mg_json_root(own), "padding");
     if (padding) mg_padding_parse(padding, &out->padding);
     mg_json_free(own);
@@ -217,7 +236,7 @@ static void describe(const mg_keys *keys, mg_key_format wanted, mg_key_import *o
 mg_status mg_keys_import(const mg_keys *keys, const mg_weights *weights, mg_key_format wanted,
                          mg_key_import *out, mg_error *err) {
     mg_key_format found;
-    *out = (mg_key_import){.padding = MG_PAD_SYMMETRIC};
+    *out = (mg_key_import){.padding = MG_PAD_SYMMETRIC, .nominal_size = keys->arch.resolution};
     mg_status status = find_naming(weights, &found, out->prefix, err);
     if (!status) status = agree(found, wanted, out, err);
     if (status) return status;

@@ -96,7 +96,8 @@ typedef struct mg_key_import {
     mg_key_format format;
     char prefix[MG_KEY_NAME]; /* before every name: "module.", "model.", …; "" mostly */
     double bn_epsilon, bn_momentum;
-    mg_padding padding;               /* MG_PAD_STATIC: for the size arch.resolution */
+    mg_padding padding;
+    int nominal_size; /* what MG_PAD_STATIC is computed for: the architecture's resolution */
     const mg_stored_tensor **tensors; /* one per key; NULL: not in the file, initialise it */
     bool head_reinitialised;          /* the classifier's two tensors are NULL */
     int64_t file_classes;             /* of the file's classifier; 0: it has none */
@@ -106,9 +107,11 @@ typedef struct mg_key_import {
 } mg_key_import;
 
 /* Finds every key's tensor in the file and checks its shape. Missing counters are tolerated, as is a
- * classifier with another number of classes or none. `wanted` other than auto must agree with the
+ * classifier with another number of classes or none. Names without a prefix win over prefixed ones
+ * (optimiser state, averages); several prefixes are refused. `wanted` other than auto must agree with the
  * names in the file; auto takes timm for timm-tf, since they share names, and says so in the note.
- * A file written by this project says its epsilon and padding in its metadata: those win.
+ * A file written by this project says bn_eps, bn_momentum, padding and nominal_size in its metadata:
+ * those win.
  * Tensors belong to `weights`. */
 mg_status mg_keys_import(const mg_keys *keys, const mg_weights *weights, mg_key_format wanted,
                          mg_key_import *out, mg_error *err);

@@ -16,9 +16,8 @@ mg_status mg_state_probe(const mg_weights *file, const mg_arch *arch, int input_
 void mg_state_conventions(const mg_key_import *import, mg_efficientnet_options *options) {
     options->bn_eps = import->bn_epsilon;
     options->bn_momentum = import->bn_momentum;
-    options->padding = import->padding == MG_PADDING_SAME          ? MG_PAD_SAME
-                       : import->padding == MG_PADDING_SAME_STATIC ? MG_PAD_STATIC
-                                                                   : MG_PAD_SYMMETRIC;
+    options->padding = import->padding;
+    options->nominal_size = import->nominal_size;
 }
 
 /* The import lists the file's tensors in torchvision's state_dict order, ours is the same without

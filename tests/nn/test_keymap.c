@@ -206,13 +206,16 @@ Test(keymap, tolerated) {
     cr_assert(strstr(got.note, "head re-initialised (none in the file)"), "%s", got.note);
     mg_key_import_free(&got);
 
-    /* Our own file tells what the names cannot. */
+    /* Our own file tells what the names cannot; moments of the optimiser are not another network. */
     v = (variation){.format = MG_KEYS_TORCHVISION,
                     .classes = 1,
-                    .mammograd = "{\"bn_eps\": 0.25, \"padding\": \"same-static\"}",
+                    .add = "adam.m.features.0.0.weight",
+                    .mammograd = "{\"bn_eps\": 0.25, \"padding\": \"same-static\","
+                                 " \"nominal_size\": 380}",
                     .type = MG_STORED_F32};
     cr_assert_eq(import(&arch, &v, MG_KEYS_AUTO, &got, &err), MG_OK, "%s", err.message);
-    cr_assert(got.bn_epsilon == 0.25 && got.padding == MG_PAD_STATIC);
+    cr_assert(got.bn_epsilon == 0.25 && got.padding == MG_PAD_STATIC && got.nominal_size == 380);
+    cr_assert_str_eq(got.prefix, "");
     mg_key_import_free(&got);
 }
 
@@ -234,9 +237,9 @@ Test(keymap, refused) {
         {{MG_KEYS_TORCHVISION, NULL, 1, "features.0.0.weight", NULL, NULL, MG_STORED_F32},
          MG_KEYS_AUTO,
          "holds no EfficientNet"},
-        {{MG_KEYS_TIMM, NULL, 1, NULL, "ema.conv_stem.weight", NULL, MG_STORED_F32},
+        {{MG_KEYS_TIMM, "student.", 1, NULL, "ema.conv_stem.weight", NULL, MG_STORED_F32},
          MG_KEYS_AUTO,
-         "several networks (conv_stem.weight and ema.conv_stem.weight)"},
+         "several networks (student.conv_stem.weight and ema.conv_stem.weight)"},
         {{MG_KEYS_TIMM, NULL, 1, NULL, NULL, NULL, MG_STORED_I32},
          MG_KEYS_AUTO,
          "conv_stem.weight has type I32"},
