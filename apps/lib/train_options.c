@@ -1,0 +1,270 @@
+#include "apps/lib/train_options.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/files.h"
+#include "tensor/json.h"
+
+mg_train_options mg_train = {
+    .validation_fraction = 0.15,
+    .height = 955,
+    .width = 500,
+    .window = "seed",
+    .crop = "breast",
+    .arch = "b4",
+    .pretrained_format = "auto",
+    .unfreeze = 7,
+    .dropout = -1,
+    .stochastic_depth = -1,
+    .epochs = 50,
+    .batch_ids = 8,
+    .accumulate = 1,
+    .seed = 1,
+    .epoch_draws = "256",
+    .optimizer = "adam",
+    .lr = 1e-3,
+    .momentum = 0.9,
+    .plateau_factor = 0.1,
+    .min_lr = 1e-6,
+    .patience = 8,
+    .min_delta = 0.01,
+    .rotation = 30,
+    .translation = 0.1,
+    .scale_low = 0.75,
+    .shear = 15,
+    .aggregation = "seed",
+    .bootstrap = 2000,
+};
+
+#define T(field) &mg_train.field
+static const mg_cli_option options[] = {
+    {"data", 'd', MG_CLI_STRING, T(data), "DIR", NULL, "data set: train.csv and train_images/", 0,
+     0},
+    {"out", 'o', MG_CLI_STRING, T(out), "RUN", NULL, "folder for everything the run writes", 0, 0},
+    {"csv", 0, MG_CLI_STRING, T(csv), "FILE", "train.csv", "table of images, in the data folder", 0,
+     0},
+    {"cache", 0, MG_CLI_STRING, T(cache), "DIR", "none",
+     "keep prepared images here (apps/preprocess fills it too)", 0, 0},
+    {"split", 0, MG_CLI_STRING, T(split), "FILE", "made by --seed", "use this split.csv", 0, 0},
+    {"validation", 0, MG_CLI_FLOAT, T(validation_fraction), "F", "0.15",
+     "share of the patients kept for validation", 0, 0.9},
+    {"height", 0, MG_CLI_INT, T(height), "N", "955", "rows of the network's input", 32, 8192},
+    {"width", 0, MG_CLI_INT, T(width), "N", "500", "columns of the network's input", 32, 8192},
+    {"window", 0, MG_CLI_CHOICE, T(window), "seed|dicom|none", "seed",
+     "grey window: centre +- width, DICOM's functions, or none", 0, 0},
+    {"crop", 0, MG_CLI_CHOICE, T(crop), "breast|zero|none", "breast",
+     "background: find the breast, drop zero rows and columns, keep", 0, 0},
+    {"imagenet-norm", 0, MG_CLI_FLAG, T(imagenet_norm), NULL, NULL,
+     "normalise with ImageNet's mean and deviation", 0, 0},
+    {"arch", 'a', MG_CLI_STRING, T(arch), "NAME", "b4",
+     "b0 ... b7, or pico (a small relative of b0)", 0, 0},
+    {"pretrained", 'p', MG_CLI_STRING, T(pretrained), "FILE", "random weights",
+     "start from .safetensors or .pth weights", 0, 0},
+    {"pretrained-format", 0, MG_CLI_CHOICE, T(pretrained_format),
+     "auto|torchvision|timm|timm-tf|lukemelas|monai", "auto",
+     "whose names and conventions the file has", 0, 0},
+    {"unfreeze", 0, MG_CLI_INT, T(unfreeze), "N", "7 with --pretrained, else 0",
+     "train stages N and up (0 all, 9 the classifier alone)", 0, 9},
+    {"dropout", 0, MG_CLI_FLOAT, T(dropout), "P", "the architecture's",
+     "dropout before the classifier", -1, 0.99},
+    {"stochastic-depth", 0, MG_CLI_FLOAT, T(stochastic_depth), "P", "0.2",
+     "drop probability of the last block", -1, 0.99},
+    {"epochs", 'e', MG_CLI_INT, T(epochs), "N", "50", "stop after so many epochs", 1, 100000},
+    {"batch", 'b', MG_CLI_INT, T(batch_ids), "N", "8",
+     "prediction ids (breasts) per step, all their images", 1, 4096},
+    {"accumulate", 0, MG_CLI_INT, T(accumulate), "N", "1",
+     "split each batch into N parts to save memory", 1, 4096},
+    {"epoch-draws", 0, MG_CLI_STRING, T(epoch_draws), "N|all", "256",
+     "prediction ids drawn per epoch", 0, 0},
+    {"optimizer", 0, MG_CLI_CHOICE, T(optimizer), "adam|adamw|sgd", "adam",
+     "how weights are updated", 0, 0},
+    {"lr", 'l', MG_CLI_FLOAT, T(lr), "X", "0.001", "learning rate to begin with", 0, 1000},
+    {"weight-decay", 0, MG_CLI_FLOAT, T(weight_decay), "X", "0", "weight decay", 0, 10},
+    {"momentum", 0, MG_CLI_FLOAT, T(momentum), "X", "0.9", "momentum of sgd", 0, 0.9999},
+    {"clip", 0, MG_CLI_FLOAT, T(clip), "X", "off", "clip the gradient's norm", 0, 1e9},
+    {"ema", 0, MG_CLI_FLOAT, T(ema), "D", "off",
+     "evaluate a moving average of the weights with this decay", 0, 0.99999},
+    {"class-weight", 0, MG_CLI_FLAG, T(class_weight), NULL, NULL,
+     "weigh the loss by class instead of drawing classes equally", 0, 0},
+    {"plateau-factor", 0, MG_CLI_FLOAT, T(plateau_factor), "X", "0.1",
+     "multiply the learning rate by this on a plateau", 0.001, 1},
+    {"plateau-patience", 0, MG_CLI_INT, T(plateau_patience), "N", "0",
+     "epochs without improvement before that", 0, 1000},
+    {"min-lr", 0, MG_CLI_FLOAT, T(min_lr), "X", "1e-06", "lowest learning rate", 0, 1},
+    {"patience", 0, MG_CLI_INT, T(patience), "N", "8",
+     "stop after N epochs without improvement by --min-delta", 1, 100000},
+    {"min-delta", 0, MG_CLI_FLOAT, T(min_delta), "X", "0.01",
+     "improvement of the validation loss that counts", 0, 100},
+    {"no-augment", 0, MG_CLI_FLAG, T(no_augment), NULL, NULL, "train on the images as they are", 0,
+     0},
+    {"rotation", 0, MG_CLI_FLOAT, T(rotation), "DEG", "30", "augmentation: rotate up to +-", 0,
+     180},
+    {"translation", 0, MG_CLI_FLOAT, T(translation), "F", "0.1",
+     "augmentation: shift up to +- of the size", 0, 1},
+    {"scale", 0, MG_CLI_FLOAT, T(scale_low), "F", "0.75", "augmentation: scale between this and 1",
+     0.1, 1},
+    {"shear", 0, MG_CLI_FLOAT, T(shear), "DEG", "15", "augmentation: shear up to +-", 0, 60},
+    {"contrast", 0, MG_CLI_FLOAT, T(contrast), "F", "0", "augmentation: contrast 1 +-", 0, 1},
+    {"brightness", 0, MG_CLI_FLOAT, T(brightness), "F", "0", "augmentation: brightness +-", 0, 1},
+    {"gamma", 0, MG_CLI_FLOAT, T(gamma), "F", "0", "augmentation: exponent e^(+-)", 0, 2},
+    {"aggregation", 0, MG_CLI_CHOICE, T(aggregation), "seed|mean|max|noisy-or", "seed",
+     "from image to breast", 0, 0},
+    {"seed", 's', MG_CLI_INT, T(seed), "N", "1", "of every random draw", 0, 9e15},
+    {"bootstrap", 0, MG_CLI_INT, T(bootstrap), "N", "2000", "resamples for the report's intervals",
+     0, 100000},
+    {"threads", 't', MG_CLI_INT, T(threads), "N", "all cores", "threads of the network", 0, 256},
+    {"workers", 0, MG_CLI_INT, T(workers), "N", "as threads",
+     "threads that read and prepare images", 0, 256},
+    {"memory", 0, MG_CLI_FLOAT, T(memory_limit), "GIB", "no limit", "refuse to need more than this",
+     0, 1e6},
+    {"checkpoint-steps", 0, MG_CLI_INT, T(checkpoint_steps), "N", "at epochs",
+     "also save the run's state every N steps", 0, 1e9},
+    {"resume", 'r', MG_CLI_FLAG, T(resume), NULL, NULL, "go on with the run in --out, bit for bit",
+     0, 0},
+    {"overwrite", 0, MG_CLI_FLAG, T(overwrite), NULL, NULL,
+     "start afresh in a folder that holds a run", 0, 0},
+    {"find-lr", 0, MG_CLI_FLAG, T(find_lr), NULL, NULL,
+     "learning-rate range test: print the curve and a suggestion", 0, 0},
+    {"strict", 0, MG_CLI_FLAG, T(strict), NULL, NULL, "stop at the first image that cannot be read",
+     0, 0},
+    {"no-report", 0, MG_CLI_FLAG, T(no_report), NULL, NULL,
+     "skip the final evaluation and report.html", 0, 0},
+};
+
+static const mg_cli_program program = {
+    .name = "train",
+    .summary = "Fine-tune EfficientNet on screening mammograms",
+    .usage = "--data DIR --out RUN [OPTION]...",
+    .description =
+        "RUN receives config.json, split.csv, metrics.csv, train.log, TensorBoard events,\n"
+        "best.safetensors, last.safetensors, report.html and plots. Ctrl-C finishes the step,\n"
+        "saves and ends; --resume goes on bit for bit.\n"
+        "Exit status: 0 done, 1 failed, 2 wrong usage.",
+    .options = options,
+    .option_count = sizeof options / sizeof options[0],
+    .most_arguments = 0,
+};
+
+const mg_cli_program *mg_train_program(void) { return &program; }
+
+/* Options of the run's conduct rather than of its result: not taken from config.json, and free to
+ * differ when resuming. */
+static bool is_conduct(const char *name) {
+    static const char *const names[] = {"out",       "threads", "workers",         "memory",
+                                        "epochs",    "resume",  "find-lr",         "no-report",
+                                        "overwrite", "cache",   "checkpoint-steps"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(name, names[i]) == 0) return true;
+    return false;
+}
+
+mg_status mg_train_options_save(const char *path, mg_error *err) {
+    mg_json_writer *w = mg_json_writer_create(2);
+    mg_json_begin_object(w);
+    mg_json_key(w, "mammograd"), mg_json_string(w, MG_VERSION);
+    for (size_t i = 0; i < program.option_count; i++) {
+        const mg_cli_option *o = &options[i];
+        if (is_conduct(o->name) && strcmp(o->name, "epochs") != 0) continue;
+        mg_json_key(w, o->name);
+        const char *text = o->kind >= MG_CLI_STRING ? *(const char *const *)o->target : NULL;
+        if (o->kind == MG_CLI_FLAG) mg_json_bool(w, *(const bool *)o->target);
+        else if (o->kind == MG_CLI_INT) mg_json_integer(w, *(const int64_t *)o->target);
+        else if (o->kind == MG_CLI_FLOAT) mg_json_real(w, *(const double *)o->target);
+        else if (text) mg_json_string(w, text);
+        else mg_json_null(w);
+    }
+    mg_json_end(w);
+    size_t length = 0;
+    char *text = mg_json_writer_finish(w, &length, err);
+    if (!text) return err->code;
+    mg_status s = mg_file_write(path, text, length, err);
+    free(text);
+    return s;
+}
+
+static void take(const mg_cli_option *o, const mg_json *value) {
+    switch (o->kind) {
+    case MG_CLI_FLAG: *(bool *)o->target = value->type == MG_JSON_TRUE; break;
+    case MG_CLI_INT:
+        if (value->type == MG_JSON_INTEGER) *(int64_t *)o->target = value->integer;
+        break;
+    case MG_CLI_FLOAT:
+        if (value->type == MG_JSON_REAL) *(double *)o->target = value->real;
+        if (value->type == MG_JSON_INTEGER) *(double *)o->target = (double)value->integer;
+        break;
+    default:
+        if (value->type == MG_JSON_STRING) *(const char **)o->target = strdup(value->string);
+    }
+}
+
+static mg_status load_config(const char *run, mg_error *err) {
+    char *path = mg_path_join(run, "config.json");
+    uint8_t *text = NULL;
+    size_t size = 0;
+    mg_status s = path ? mg_file_read(path, 1 << 20, &text, &size, err) : MG_ERR_MEMORY;
+    mg_json_document *document = s ? NULL : mg_json_parse((const char *)text, size, err);
+    if (!s && !document) s = err->code;
+    for (size_t i = 0; i < program.option_count && !s; i++) {
+        const mg_json *value = mg_json_get(mg_json_root(document), options[i].name);
+        if (value && (!is_conduct(options[i].name) || strcmp(options[i].name, "epochs") == 0))
+            take(&options[i], value);
+    }
+    mg_json_free(document);
+    free(text);
+    free(path);
+    return s;
+}
+
+static bool same_value(const mg_cli_option *o, const mg_train_options *a,
+                       const mg_train_options *b) {
+    size_t at = (size_t)((const char *)o->target - (const char *)&mg_train);
+    const void *x = (const char *)a + at, *y = (const char *)b + at;
+    if (o->kind == MG_CLI_FLAG) return *(const bool *)x == *(const bool *)y;
+    if (o->kind == MG_CLI_INT) return *(const int64_t *)x == *(const int64_t *)y;
+    if (o->kind == MG_CLI_FLOAT)
+        return !(*(const double *)x < *(const double *)y ||
+                 *(const double *)x > *(const double *)y);
+    const char *s = *(const char *const *)x, *t = *(const char *const *)y;
+    return s == t || (s && t && strcmp(s, t) == 0);
+}
+
+/* The values of --out and --resume, which decide where the other defaults come from. */
+static const char *resumed_run(int argc, char **argv) {
+    const char *out = NULL;
+    bool resume = false;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--resume") == 0 || strcmp(argv[i], "-r") == 0) resume = true;
+        if (strncmp(argv[i], "--out=", 6) == 0) out = argv[i] + 6;
+        if (i + 1 < argc && (strcmp(argv[i], "--out") == 0 || strcmp(argv[i], "-o") == 0))
+            out = argv[i + 1];
+    }
+    return resume ? out : NULL;
+}
+
+int mg_train_options_parse(int *argc, char ***argv) {
+    const char *run = resumed_run(*argc, *argv);
+    mg_error err = {0};
+    if (run && load_config(run, &err)) {
+        fprintf(stderr, "train: cannot resume %s: %s\n", run, err.message);
+        return MG_EXIT_FAILED;
+    }
+    if (!run) mg_train.unfreeze = -1;
+    mg_train_options config = mg_train;
+    int code = mg_cli_parse(&program, argc, argv);
+    if (code != MG_CLI_RUN) return code;
+    if (!mg_train.data || !mg_train.out)
+        return mg_cli_usage_error(&program, "--data and --out are needed");
+    for (size_t i = 0; run && i < program.option_count; i++)
+        if (!is_conduct(options[i].name) && !same_value(&options[i], &mg_train, &config))
+            return mg_cli_usage_error(&program,
+                                      "--%s differs from the run that is resumed; leave it "
+                                      "out, or start a new run",
+                                      options[i].name);
+    if (mg_train.unfreeze < 0) mg_train.unfreeze = mg_train.pretrained ? 7 : 0;
+    if (strcmp(mg_train.epoch_draws, "all") != 0 && atoi(mg_train.epoch_draws) < 1)
+        return mg_cli_usage_error(&program, "--epoch-draws takes a number or all");
+    return MG_CLI_RUN;
+}

@@ -1,0 +1,51 @@
+/* train_options.h: every number of a training run, as command-line options and as config.json.
+ *
+ * A resumed run takes its options from RUN/config.json; options given beside --resume must agree
+ * with it, except those that cannot change a result (threads, workers, memory, epochs). */
+#ifndef MG_APPS_LIB_TRAIN_OPTIONS_H
+#define MG_APPS_LIB_TRAIN_OPTIONS_H
+
+#include "apps/lib/cli.h"
+#include "tensor/error.h"
+
+typedef struct mg_train_options {
+    /* data */
+    const char *data, *csv, *out, *cache, *split;
+    double validation_fraction;
+    int64_t height, width;
+    const char *window, *crop;
+    bool imagenet_norm;
+    /* model */
+    const char *arch, *pretrained, *pretrained_format;
+    int64_t unfreeze;
+    double dropout, stochastic_depth;
+    /* recipe */
+    int64_t epochs, batch_ids, accumulate, seed;
+    const char *epoch_draws;
+    const char *optimizer;
+    double lr, weight_decay, momentum, clip, ema;
+    bool class_weight;
+    double plateau_factor, min_lr;
+    int64_t plateau_patience, patience;
+    double min_delta;
+    /* augmentation */
+    bool no_augment;
+    double rotation, translation, scale_low, shear, contrast, brightness, gamma;
+    /* the run */
+    const char *aggregation;
+    int64_t threads, workers, bootstrap;
+    double memory_limit; /* GiB */
+    bool resume, find_lr, strict, overwrite, no_report;
+    int64_t checkpoint_steps;
+} mg_train_options;
+
+extern mg_train_options mg_train; /* filled by mg_train_options_parse */
+
+/* Parses the command line (and config.json under --resume). MG_CLI_RUN or the exit code. */
+int mg_train_options_parse(int *argc, char ***argv);
+const mg_cli_program *mg_train_program(void);
+
+/* RUN/config.json: name -> value for every option. */
+mg_status mg_train_options_save(const char *path, mg_error *err);
+
+#endif

@@ -1,0 +1,87 @@
+/* trainer.h: a training run: data, network, optimizer, schedule and the state that survives kill -9.
+ *
+ * Every draw is a function of (seed, epoch, sample), every loop has a fixed order, and what has
+ * been reached is one struct of numbers, so a run that is killed and resumed ends with the same
+ * bytes as one that was left alone. */
+#ifndef MG_APPS_LIB_TRAINER_H
+#define MG_APPS_LIB_TRAINER_H
+
+#include <stdio.h>
+
+#include "apps/lib/model.h"
+#include "apps/lib/train_options.h"
+#include "data/events.h"
+#include "data/loader.h"
+#include "data/metrics_csv.h"
+#include "data/split.h"
+#include "optim/ema.h"
+#include "optim/optimizer.h"
+#include "optim/schedule.h"
+
+/* What a checkpoint must know besides tensors. */
+typedef struct mg_run_state {
+    int64_t epoch;      /* the one in work, from 0 */
+    int64_t next_batch; /* of its plan */
+    int64_t step;       /* optimizer steps since the start */
+    double loss_sum;    /* of this epoch's images so far */
+    int64_t images, bad;
+    double best_loss;
+    int64_t best_epoch; /* counted from 1; 0: none yet */
+    double lr;
+    mg_plateau plateau;
+    mg_early_stop stop;
+    bool finished; /* the epochs are over; what may be left is the report */
+} mg_run_state;
+
+typedef struct mg_trainer {
+    mg_manifest manifest;
+    mg_split split;
+    int32_t *groups[2], group_count[2]; /* training and validation prediction ids */
+    mg_plan validation_plan;            /* the fixed balanced set, every image once */
+    float class_weight[2];
+    mg_cache *cache;
+    mg_augment_settings augment;
+    mg_pool *pool;
+    mg_context *ctx;
+    mg_efficientnet *net;
+    mg_card card;
+    mg_optimizer *optimizer;
+    mg_ema *ema; /* or NULL */
+    mg_run_state state;
+    mg_metrics_csv *csv;
+    mg_events *events;
+    FILE *log;
+    char start[160], stop_reason[96]; /* for the report */
+} mg_trainer;
+
+/* trainer_setup.c */
+mg_status mg_trainer_create(mg_trainer *t, mg_error *err);
+void mg_trainer_destroy(mg_trainer *t);
+/* Loader options that fit every use here. */
+mg_loader_options mg_trainer_loader(const mg_trainer *t, const mg_plan *plan);
+/* A line to RUN/train.log (with the time) and to stderr. */
+void mg_trainer_say(mg_trainer *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* trainer_state.c */
+mg_status mg_trainer_save_last(mg_trainer *t, mg_error *err);
+mg_status mg_trainer_save_best(mg_trainer *t, mg_error *err);
+mg_status mg_trainer_restore(mg_trainer *t, const char *path, mg_error *err);
+/* Only the network, from best.safetensors. */
+mg_status mg_trainer_load_best(mg_trainer *t, mg_error *err);
+/* RUN/name, in a static buffer: use at once. */
+const char *mg_trainer_path(const char *name);
+
+/* trainer.c */
+mg_status mg_trainer_run(mg_trainer *t, mg_error *err);
+/* One optimizer step on a batch; *loss is its mean. dry: only allocate. */
+mg_status mg_trainer_step(mg_trainer *t, const mg_batch *batch, double *loss, mg_error *err);
+mg_status mg_trainer_plan_epoch(const mg_trainer *t, int64_t epoch, mg_plan *out, mg_error *err);
+
+/* trainer_find_lr.c */
+mg_status mg_trainer_find_lr(mg_trainer *t, mg_error *err);
+
+/* trainer_report.c: the best weights on the whole validation split; thresholds into the card;
+ * report.html and plots. */
+mg_status mg_trainer_report(mg_trainer *t, mg_error *err);
+
+#endif

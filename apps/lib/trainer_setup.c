@@ -1,0 +1,302 @@
+/* trainer_setup.c: opening data, network and files of a run. */
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "apps/lib/progress.h"
+#include "apps/lib/trainer.h"
+#include "data/files.h"
+
+void mg_trainer_say(mg_trainer *t, const char *format, ...) {
+    va_list args;
+    char line[700];
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    fprintf(stderr, "%s\n", line);
+    if (!t->log) return;
+    char when[32];
+    time_t now = time(NULL);
+    struct tm parts;
+    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", localtime_r(&now, &parts));
+    fprintf(t->log, "%s  %s\n", when, line);
+    fflush(t->log);
+}
+
+const char *mg_trainer_path(const char *name) {
+    static char path[4096];
+    snprintf(path, sizeof path, "%s/%s", mg_train.out, name);
+    return path;
+}
+
+static mg_status open_data(mg_trainer *t, mg_error *err) {
+    mg_manifest_options from = {.data = mg_train.data,
+                                .csv = mg_train.csv,
+                                .labels = true,
+                                .missing = mg_train.strict ? MG_MISSING_ERROR : MG_MISSING_KEEP};
+    mg_status s = mg_manifest_read(&from, &t->manifest, err);
+    if (s) return s;
+    const char *split = mg_train.split ? mg_train.split : mg_trainer_path("split.csv");
+    if (mg_train.split || (mg_train.resume && mg_is_file(split)))
+        s = mg_split_read(&t->manifest, split, &t->split, err);
+    else
+        s = mg_split_make(&t->manifest, mg_train.validation_fraction, (uint64_t)mg_train.seed,
+                          &t->split, err);
+    if (!s) s = mg_split_write(&t->manifest, &t->split, mg_trainer_path("split.csv"), err);
+    for (int side = 0; side < 2 && !s; side++)
+        s = mg_split_groups(&t->manifest, &t->split, side, &t->groups[side], &t->group_count[side],
+                            err);
+    if (s) return s;
+    if (!t->group_count[0])
+        return mg_fail(err, MG_ERR_ARG, "%s: no patients left for training", mg_train.data);
+    t->class_weight[0] = t->class_weight[1] = 1;
+    if (mg_train.class_weight)
+        mg_class_weights(&t->manifest, t->groups[0], t->group_count[0], t->class_weight);
+    int64_t positive = 0;
+    for (int32_t i = 0; i < t->group_count[0]; i++)
+        positive += t->manifest.group[t->groups[0][i]].cancer == 1;
+    t->card.prevalence = (double)positive / t->group_count[0];
+    if (!positive || positive == t->group_count[0])
+        mg_trainer_say(t, "warning: all training breasts are %s; nothing can be learned from them",
+                       positive ? "positive" : "negative");
+    return MG_OK;
+}
+
+/* The validation set that drives plateau and stopping: all positives, as many negatives. */
+static mg_status plan_validation(mg_trainer *t, mg_error *err) {
+    int32_t n = t->group_count[1], chosen = 0, images = 0;
+    if (!n) return MG_OK;
+    int32_t *set = malloc((size_t)n * sizeof *set);
+    int32_t *list = malloc((size_t)t->manifest.image_count * sizeof *list);
+    mg_status s = set && list ? mg_sampler_balanced_set(&t->manifest, t->groups[1], n,
+                                                        (uint64_t)mg_train.seed, set, &chosen, err)
+                              : mg_fail(err, MG_ERR_MEMORY, "out of memory");
+    for (int32_t i = 0; i < chosen && !s; i++) {
+        const mg_manifest_group *g = &t->manifest.group[set[i]];
+        for (int32_t k = 0; k < g->count; k++)
+            list[images++] = t->manifest.group_image[g->first + k];
+    }
+    if (!s && images) s = mg_plan_images(&t->manifest, list, images, 8, &t->validation_plan, err);
+    free(set);
+    free(list);
+    return s;
+}
+
+mg_loader_options mg_trainer_loader(const mg_trainer *t, const mg_plan *plan) {
+    int workers = (int)(mg_train.workers ? mg_train.workers : mg_train.threads);
+    return (mg_loader_options){.manifest = &t->manifest,
+                               .plan = plan,
+                               .settings = t->card.input,
+                               .cache = t->cache,
+                               .seed = (uint64_t)mg_train.seed,
+                               .workers = workers,
+                               .strict = mg_train.strict};
+}
+
+static mg_status fill_card(mg_trainer *t, mg_error *err) {
+    mg_card *c = &t->card;
+    snprintf(c->arch, sizeof c->arch, "%s", mg_train.arch);
+    c->input = mg_preprocess_defaults();
+    c->input.height = (uint32_t)mg_train.height;
+    c->input.width = (uint32_t)mg_train.width;
+    mg_status s = mg_window_from_name(mg_train.window, &c->input.window, err);
+    if (!s) s = mg_crop_from_name(mg_train.crop, &c->input.crop, err);
+    c->imagenet_norm = mg_train.imagenet_norm;
+    mg_aggregation_parse(mg_train.aggregation, &c->aggregation);
+    c->image_threshold = c->breast_threshold = 0.5;
+    c->balanced = true;
+    c->first_trained = (int)mg_train.unfreeze;
+    c->validation_loss = NAN;
+    snprintf(c->data, sizeof c->data, "%s", mg_path_name(mg_train.data));
+    return s;
+}
+
+static mg_status create_network(mg_trainer *t, mg_error *err) {
+    mg_arch arch;
+    if (!mg_arch_by_name(mg_train.arch, &arch))
+        return mg_fail(err, MG_ERR_ARG, "--arch %s: known are b0 ... b7 and pico", mg_train.arch);
+    mg_efficientnet_options options = {.first_trained = (int)mg_train.unfreeze,
+                                       .dropout = mg_train.dropout,
+                                       .stochastic_depth = mg_train.stochastic_depth};
+    mg_key_import import = {0};
+    mg_weights *file = NULL;
+    mg_status s = MG_OK;
+    if (mg_train.pretrained) {
+        mg_key_format format = MG_KEYS_AUTO;
+        mg_key_format_parse(mg_train.pretrained_format, &format);
+        file = mg_weights_open(mg_train.pretrained, err);
+        if (!file) return err->code;
+        s = mg_state_probe(file, &arch, 3, 1, format, &import, err);
+        if (!s) mg_state_conventions(&import, &options);
+    }
+    if (!s && !(t->net = mg_efficientnet_create(t->ctx, &arch, &options)))
+        s = mg_fail(err, t->ctx->error.code, "%s", t->ctx->error.message);
+    if (!s) mg_efficientnet_initialise(t->net, (uint64_t)mg_train.seed);
+    if (!s && mg_train.pretrained) {
+        s = mg_state_load(t->net, &import, err);
+        if (!s) mg_trainer_say(t, "%s: %s", mg_train.pretrained, import.note);
+        snprintf(t->start, sizeof t->start, "weights from %s", mg_path_name(mg_train.pretrained));
+    } else if (!s) {
+        snprintf(t->start, sizeof t->start, "random weights");
+        if (mg_train.unfreeze > 0)
+            mg_trainer_say(t,
+                           "warning: without --pretrained the frozen stages 0-%d are random and "
+                           "pass on nothing; consider --unfreeze 0",
+                           (int)mg_train.unfreeze - 1);
+    }
+    if (mg_train.pretrained) mg_key_import_free(&import);
+    mg_weights_close(file);
+    if (s) return s;
+    const mg_efficientnet_options *o = &t->net->options;
+    t->card.bn_eps = o->bn_eps;
+    t->card.bn_momentum = o->bn_momentum;
+    t->card.padding = o->padding;
+    t->card.nominal_size = o->nominal_size;
+    return MG_OK;
+}
+
+static mg_status create_optimizer(mg_trainer *t, mg_error *err) {
+    mg_optimizer_options options = {.kind = strcmp(mg_train.optimizer, "sgd") == 0     ? MG_SGD
+                                            : strcmp(mg_train.optimizer, "adamw") == 0 ? MG_ADAMW
+                                                                                       : MG_ADAM,
+                                    .lr = mg_train.lr,
+                                    .weight_decay = mg_train.weight_decay,
+                                    .momentum = mg_train.momentum};
+    t->optimizer = mg_optimizer_create(&options);
+    if (mg_train.ema > 0) t->ema = mg_ema_create(mg_train.ema);
+    if (!t->optimizer || (mg_train.ema > 0 && !t->ema))
+        return mg_fail(err, MG_ERR_MEMORY, "out of memory");
+    for (int k = 0; k < t->net->parameters; k++) {
+        mg_parameter_info *p = &t->net->parameter[k];
+        mg_optimizer_add(t->optimizer, t->ctx, p->tensor, 0);
+        bool moves = p->stage >= t->net->options.first_trained;
+        if (t->ema && moves) mg_ema_add(t->ema, t->ctx, p->tensor);
+    }
+    t->state = (mg_run_state){.best_loss = INFINITY,
+                              .lr = mg_train.lr,
+                              .plateau = mg_plateau_init(),
+                              .stop = mg_early_stop_init()};
+    t->state.plateau.factor = mg_train.plateau_factor;
+    t->state.plateau.patience = (int)mg_train.plateau_patience;
+    t->state.plateau.min_lr = mg_train.min_lr;
+    t->state.stop.patience = (int)mg_train.patience;
+    t->state.stop.min_delta = mg_train.min_delta;
+    return t->ctx->error.code ? mg_fail(err, t->ctx->error.code, "%s", t->ctx->error.message)
+                              : MG_OK;
+}
+
+/* The largest step there can be in the first epochs, without running it: its peak memory. */
+static mg_status check_memory(mg_trainer *t, mg_error *err) {
+    mg_plan plan = {0};
+    mg_status s = mg_trainer_plan_epoch(t, 0, &plan, err);
+    int32_t largest = 0;
+    for (int32_t b = 0; b < plan.batch_count; b++)
+        if (plan.first[b + 1] - plan.first[b] > largest)
+            largest = plan.first[b + 1] - plan.first[b];
+    mg_plan_free(&plan);
+    if (s || !largest) return s;
+    int32_t *images = calloc((size_t)largest, sizeof *images);
+    if (!images) return mg_fail(err, MG_ERR_MEMORY, "out of memory");
+    mg_batch batch = {.count = largest, .image = images};
+    t->ctx->dry_run = true;
+    double loss;
+    s = mg_trainer_step(t, &batch, &loss, err);
+    t->ctx->dry_run = false;
+    free(images);
+    if (s) return s;
+    char report[400];
+    mg_memory_report(t->ctx, report, sizeof report);
+    mg_trainer_say(t, "memory for a batch of %d images: %s", largest, report);
+    double physical = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    double limit = mg_train.memory_limit > 0 ? mg_train.memory_limit * 1073741824.0 : physical;
+    double need = (double)(mg_arena_peak(t->ctx->model) + mg_arena_peak(t->ctx->step));
+    if (need > limit)
+        return mg_fail(
+            err, MG_ERR_MEMORY,
+            "the run needs %.1f GiB of the %.1f GiB there are; use "
+            "--accumulate, a smaller --batch or --height/--width, or a higher --unfreeze",
+            need / 1073741824.0, limit / 1073741824.0);
+    return MG_OK;
+}
+
+static const char *const columns[] = {"epoch",      "train_loss", "val_loss",    "val_precision",
+                                      "val_recall", "val_f1",     "val_roc_auc", "lr",
+                                      "images",     "bad"};
+
+static mg_status open_files(mg_trainer *t, mg_error *err) {
+    int64_t keep = mg_train.resume ? t->state.epoch : -1; /* finished epochs; rows count from 1 */
+    t->csv = mg_metrics_csv_open(mg_trainer_path("metrics.csv"), columns,
+                                 sizeof columns / sizeof *columns, keep, err);
+    if (!t->csv) return err->code;
+    t->events = mg_events_open(mg_trainer_path("events.out.tfevents.mammograd"), keep,
+                               (double)time(NULL), err);
+    return t->events ? MG_OK : err->code;
+}
+
+mg_status mg_trainer_create(mg_trainer *t, mg_error *err) {
+    *t = (mg_trainer){0};
+    mg_status s = mg_make_folders(mg_train.out, err);
+    if (s) return s;
+    bool exists = mg_is_file(mg_trainer_path("last.safetensors"));
+    if (exists && !mg_train.resume && !mg_train.overwrite && !mg_train.find_lr)
+        return mg_fail(err, MG_ERR_ARG,
+                       "%s holds a run already: --resume goes on with it, "
+                       "--overwrite starts afresh",
+                       mg_train.out);
+    t->log = fopen(mg_trainer_path("train.log"), mg_train.resume ? "a" : "w");
+    if (!t->log)
+        return mg_fail(err, MG_ERR_IO, "%s: cannot be written", mg_trainer_path("train.log"));
+    s = fill_card(t, err);
+    if (!s) s = open_data(t, err);
+    if (!s) s = plan_validation(t, err);
+    if (!s && mg_train.cache) {
+        t->cache = mg_cache_open(mg_train.cache, &t->card.input, NULL, err);
+        if (!t->cache) s = err->code;
+    }
+    if (s) return s;
+    if (!mg_train.no_augment) {
+        t->augment = mg_augment_defaults();
+        t->augment.rotation = (float)mg_train.rotation;
+        t->augment.translation = (float)mg_train.translation;
+        t->augment.scale_low = (float)mg_train.scale_low;
+        t->augment.shear = (float)mg_train.shear;
+        t->augment.contrast = (float)mg_train.contrast;
+        t->augment.brightness = (float)mg_train.brightness;
+        t->augment.gamma = (float)mg_train.gamma;
+    }
+    t->pool = mg_pool_create((int)mg_train.threads);
+    t->ctx = t->pool ? mg_context_create(MG_DEVICE_CPU, MG_F32, t->pool, 0) : NULL;
+    if (!t->ctx) return mg_fail(err, MG_ERR_MEMORY, "out of memory");
+    t->ctx->seed = (uint64_t)mg_train.seed;
+    mg_train.threads = mg_pool_threads(t->pool);
+    s = create_network(t, err);
+    if (!s) s = create_optimizer(t, err);
+    if (!s) mg_efficientnet_fold(t->ctx, t->net, 0, MG_STAGE_CLASSIFIER);
+    if (!s) s = check_memory(t, err);
+    if (!s && mg_train.resume && exists)
+        s = mg_trainer_restore(t, mg_trainer_path("last.safetensors"), err);
+    if (!s && !mg_train.find_lr) s = open_files(t, err);
+    if (!s && !mg_train.resume && !mg_train.find_lr)
+        s = mg_train_options_save(mg_trainer_path("config.json"), err);
+    return s;
+}
+
+void mg_trainer_destroy(mg_trainer *t) {
+    mg_metrics_csv_close(t->csv);
+    if (t->events) mg_events_close(t->events, NULL);
+    mg_ema_destroy(t->ema);
+    mg_optimizer_destroy(t->optimizer);
+    mg_efficientnet_destroy(t->net);
+    mg_context_destroy(t->ctx);
+    mg_pool_destroy(t->pool);
+    if (t->cache) mg_cache_close(t->cache);
+    mg_plan_free(&t->validation_plan);
+    for (int side = 0; side < 2; side++) free(t->groups[side]);
+    mg_split_free(&t->split);
+    mg_manifest_free(&t->manifest);
+    if (t->log) fclose(t->log);
+    *t = (mg_trainer){0};
+}
