@@ -141,6 +141,7 @@ static mg_status canvas_fill(canvas *c, const float *grey, int rows, int columns
 
 typedef struct paint {
     double threshold, top, alpha;
+    double ring;  /* strength of the border: faint where the whole map is */
     double line;  /* width of outlines, pixels */
     double reach; /* map values further than this from the threshold are off the outline */
     bool outline;
@@ -168,7 +169,7 @@ static void paint_pixel(const canvas *c, const paint *p, int y, int x, uint8_t o
         const uint8_t *color =
             p->colors[(int)(MG_CAM_FIRST_COLOR + level * (255 - MG_CAM_FIRST_COLOR))];
         mix(rgb, color, inside * p->alpha * (0.3 + 0.7 * level));
-        if (p->outline) mix(rgb, p->colors[215], 0.9 * line_coverage(distance, p->line));
+        if (p->outline) mix(rgb, p->colors[215], p->ring * line_coverage(distance, p->line));
     }
     if (c->lesion && c->lesion[i] > 0 && c->lesion[i] < 1) {
         double distance = contour_distance(c->lesion, c->height, c->width, y, x, 0.5);
@@ -210,6 +211,8 @@ mg_status mg_cam_overlay(const float *grey, int rows, int columns, const mg_cam 
                .line = fmax(1.2, fmin(c.height, c.width) / 330.0),
                .outline = !options->no_outline,
                .colors = mg_colormap_ember()};
+    double strength = (highest(cam) - p.threshold) / (p.top - p.threshold);
+    p.ring = 0.3 + 0.6 * fmin(1, fmax(0, strength));
     uint8_t *rgb = malloc(3 * (size_t)c.width * (size_t)(c.height + caption));
     status = rgb ? canvas_fill(&c, grey, rows, columns, cam, options, err)
                  : mg_fail(err, MG_ERR_MEMORY, "no memory for an overlay");

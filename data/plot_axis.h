@@ -17,7 +17,7 @@ double mg_axis_place(const mg_axis *axis, double value);
 void mg_axis_round(mg_axis *axis);
 /* Round values within the range, about `wanted` of them (decades on a log axis). */
 int mg_axis_ticks(const mg_axis *axis, int wanted, double ticks[MG_AXIS_MAX_TICKS]);
-/* The tick's text: no more digits than the step needs, "1e-5" for very small ones. */
+/* The tick's text: no more digits than the step needs, "1e−5" for small ones on a log axis. */
 void mg_axis_label(const mg_axis *axis, double tick, double step, char out[24]);
 
 #endif

@@ -9,8 +9,8 @@
 #include "data/plot_axis.h"
 #include "data/plot_font.h"
 
-static const double page_width = 400, left_margin = 56, right_margin = 16, text_size = 12,
-                    title_size = 14, legend_row = 18;
+static const double page_width = MG_CHART_WIDTH, left_margin = 56, right_margin = 16,
+                    text_size = 12, title_size = 14, legend_row = 18;
 
 /* A chart under way: its place on the page and what values mean there. */
 typedef struct frame {
@@ -101,7 +101,7 @@ static void draw_axes(const frame *f, const char *x_label, const char *y_label) 
 
 /* The line, in pieces between gaps; points that no eye could tell apart are left out. */
 static void draw_series(const frame *f, const mg_chart_series *s) {
-    double *xy = malloc((4 * s->count + 2) * sizeof *xy);
+    double *xy = malloc((4 * s->count + 4) * sizeof *xy);
     if (!xy) return; /* the plot reports lost items through its own allocations */
     mg_plot_style style = {.color = s->color, .width = 2, .dash = s->dashed ? 4 : 0};
     size_t n = 0;
@@ -116,6 +116,13 @@ static void draw_series(const frame *f, const mg_chart_series *s) {
         }
         double x = mg_axis_place(&f->x, s->x[i]), y = mg_axis_place(&f->y, s->y[i]);
         bool last = i + 1 == s->count;
+        /* Precision falls from one hit to the next; its steps are as high as they are at a hit. */
+        if (s->steps && i && s->x[i] == s->x[i - 1]) continue;
+        if (s->steps && n == 0) {
+            xy[0] = f->x.from;
+            xy[1] = y;
+            n = 1;
+        }
         if (n > 1 && !last && fabs(x - xy[2 * n - 2]) < 0.3 && fabs(y - xy[2 * n - 1]) < 0.3)
             continue;
         if (s->steps && n) {
@@ -129,12 +136,12 @@ static void draw_series(const frame *f, const mg_chart_series *s) {
     free(xy);
 }
 
-static void draw_mark(const frame *f, double value, const char *mark) {
+static void draw_mark(const frame *f, double value, const char *mark, bool low) {
     double x = mg_axis_place(&f->x, value), width = mg_font_width(mark, text_size);
     mg_plot_style style = {.color = MG_PLOT_SOFT, .width = 1, .dash = 3};
     mg_plot_line(f->plot, x, f->y.from, x, f->y.to, style);
     bool left = x + 6 + width > f->x.to;
-    mg_plot_text(f->plot, left ? x - 5 : x + 5, f->y.to + 12, text_size,
+    mg_plot_text(f->plot, left ? x - 5 : x + 5, low ? f->y.from - 8 : f->y.to + 12, text_size,
                  left ? MG_PLOT_END : MG_PLOT_START, MG_PLOT_SOFT, false, false, mark);
 }
 
@@ -165,7 +172,7 @@ mg_plot *mg_chart_lines(const mg_chart *chart, const mg_chart_series *series, si
     if (chart->diagonal)
         mg_plot_line(f.plot, f.x.from, f.y.from, f.x.to, f.y.to,
                      (mg_plot_style){.color = MG_PLOT_SOFT, .width = 1, .dash = 3});
-    if (chart->mark) draw_mark(&f, chart->mark_x, chart->mark);
+    if (chart->mark) draw_mark(&f, chart->mark_x, chart->mark, chart->mark_low);
     for (size_t s = 0; s < count; s++) draw_series(&f, &series[s]);
     return f.plot;
 }
@@ -177,10 +184,10 @@ enum { MAX_CURVES = 4, NAME_ROOM = 96 };
 static const mg_plot_color curve_colors[MAX_CURVES] = {MG_PLOT_FIRST, MG_PLOT_SECOND, MG_PLOT_THIRD,
                                                        MG_PLOT_SOFT};
 
-/* "Per breast  0.91 (0.87–0.95)" */
+/* "Per breast: 0.912 (0.871–0.953)" */
 static void name_curve(char out[NAME_ROOM], const char *name, const mg_interval *area) {
-    if (isnan(area->low)) snprintf(out, NAME_ROOM, "%s  %.3f", name, area->value);
-    else snprintf(out, NAME_ROOM, "%s  %.3f (%.3f–%.3f)", name, area->value, area->low, area->high);
+    if (isnan(area->low)) snprintf(out, NAME_ROOM, "%s: %.3f", name, area->value);
+    else snprintf(out, NAME_ROOM, "%s: %.3f (%.3f–%.3f)", name, area->value, area->low, area->high);
 }
 
 static mg_plot *evaluation_curves(const mg_chart *chart, const mg_evaluation *const *evaluations,
@@ -218,7 +225,8 @@ mg_plot *mg_chart_roc(const mg_evaluation *const *evaluations, const char *const
                       .square = true,
                       .diagonal = true,
                       .mark_x = 0.1,
-                      .mark = "90% specificity"};
+                      .mark = "90% specificity",
+                      .mark_low = true};
     return evaluation_curves(&chart, evaluations, names, count, MG_METRIC_ROC_AUC, false);
 }
 

@@ -1,11 +1,11 @@
-/* Confusion matrix and reliability diagram. */
+/* Confusion matrix, reliability diagram, distribution of probabilities. */
 #include <math.h>
 #include <stdio.h>
 
 #include "data/plot_axis.h"
 #include "data/plot_charts.h"
 
-static const double page_width = 400, text_size = 12, title_size = 14;
+static const double page_width = MG_CHART_WIDTH, text_size = 12, title_size = 14;
 
 /* A count with thousands separators; one decimal where it is no whole number. */
 static void count_text(char out[40], double count) {
@@ -84,7 +84,8 @@ static void draw_counts(mg_plot *plot, const mg_reliability *r, const mg_axis *x
                      (mg_plot_style){.color = MG_PLOT_FIRST, .opacity = 0.35});
         char text[40];
         if (r->bins > 12) continue;
-        count_text(text, (double)bin->count);
+        if (bin->count < 10000) count_text(text, (double)bin->count);
+        else snprintf(text, sizeof text, "%zuk", (bin->count + 500) / 1000);
         mg_plot_text(plot, (from + to) / 2, base - tall - 3, 9.5, MG_PLOT_MIDDLE, MG_PLOT_SOFT,
                      false, false, text);
     }
@@ -142,5 +143,51 @@ mg_plot *mg_chart_reliability(const mg_reliability *r, const char *title) {
                  false, "Predicted probability");
     mg_plot_text(plot, 13, top + side / 2, text_size, MG_PLOT_MIDDLE, MG_PLOT_INK, false, true,
                  "Observed share of cancer");
+    return plot;
+}
+
+/* One class's bars, in half of each bin's width. */
+static void draw_shares(mg_plot *plot, const mg_reliability *r, const mg_axis *x, const mg_axis *y,
+                        bool positive, double total) {
+    for (int b = 0; b < r->bins && total > 0; b++) {
+        const mg_reliability_bin *bin = &r->bin[b];
+        size_t count = positive ? bin->positives : bin->count - bin->positives;
+        if (count == 0) continue;
+        double low = mg_axis_place(x, bin->low), wide = mg_axis_place(x, bin->high) - low;
+        double top = mg_axis_place(y, (double)count / total);
+        mg_plot_rect(plot, low + (positive ? 0.51 : 0.07) * wide, top, 0.42 * wide, y->from - top,
+                     (mg_plot_style){.color = positive ? MG_PLOT_SECOND : MG_PLOT_FIRST});
+    }
+}
+
+mg_plot *mg_chart_distribution(const mg_reliability *r, const char *title) {
+    double total[2] = {0, 0}, most = 0.2;
+    for (int b = 0; b < r->bins; b++) {
+        total[1] += (double)r->bin[b].positives;
+        total[0] += (double)(r->bin[b].count - r->bin[b].positives);
+    }
+    for (int b = 0; b < r->bins; b++) {
+        double positives = (double)r->bin[b].positives;
+        if (total[1] > 0) most = fmax(most, positives / total[1]);
+        if (total[0] > 0) most = fmax(most, ((double)r->bin[b].count - positives) / total[0]);
+    }
+    const double nowhere[] = {NAN};
+    mg_chart chart = {.title = title,
+                      .x_label = "Predicted probability",
+                      .y_label = "Share of the class",
+                      .x_high = 1,
+                      .y_high = fmin(1, ceil(most * 10) / 10),
+                      .square = true};
+    mg_chart_series series[] = {
+        {.name = "no cancer", .count = 1, .x = nowhere, .y = nowhere, .color = MG_PLOT_FIRST},
+        {.name = "cancer", .count = 1, .x = nowhere, .y = nowhere, .color = MG_PLOT_SECOND}};
+    mg_plot *plot = mg_chart_lines(&chart, series, 2);
+    if (!plot) return NULL;
+    /* The same place as in mg_chart_lines(): one row of legend. */
+    const double left = 56, top = 52, side = page_width - left - 16;
+    mg_axis x = {.low = 0, .high = 1, .from = left, .to = left + side};
+    mg_axis y = {.low = 0, .high = chart.y_high, .from = top + side, .to = top};
+    draw_shares(plot, r, &x, &y, false, total[0]);
+    draw_shares(plot, r, &x, &y, true, total[1]);
     return plot;
 }

@@ -35,7 +35,7 @@ void mg_report_key_figures(mg_page *page, const mg_report_evaluation *main) {
     const mg_interval *natural = e->view[MG_NATURAL][MG_AT_HALF].interval;
     char text[96];
     mg_page_raw(page, "<dl class=\"key\">\n");
-    snprintf(text, sizeof text, "ROC-AUC, %s", main->name);
+    snprintf(text, sizeof text, "ROC-AUC %c%s", main->name[0] | 0x20, main->name + 1);
     key_interval(page, text, &natural[MG_METRIC_ROC_AUC], "");
     key_interval(page, "Sensitivity at 90% specificity", &natural[MG_METRIC_SENSITIVITY_AT_90], "");
     key_interval(page, "F1 at natural prevalence", &natural[MG_METRIC_F1], ", threshold 0.5");
@@ -89,7 +89,7 @@ typedef struct levels {
 } levels;
 
 static void table_head(mg_page *page, levels l, const char *first) {
-    mg_page_raw(page, "<div class=\"scroll\"><table>\n<thead><tr><th>");
+    mg_page_raw(page, "<div class=\"scroll\"><table class=\"levels\">\n<thead><tr><th>");
     mg_page_text(page, first);
     mg_page_raw(page, "</th>");
     for (size_t i = 0; i < l.count; i++) {
@@ -213,6 +213,10 @@ static void curve_charts(mg_page *page, levels l) {
                  "Precision-recall curves at natural prevalence");
     mg_page_plot(page, mg_chart_precision_recall(evaluations, names, n, true),
                  "Precision-recall curves on balanced classes");
+    const mg_report_evaluation *main = mg_report_main_evaluation(l.item, l.count);
+    char title[96];
+    snprintf(title, sizeof title, "Probabilities, %c%s", main->name[0] | 0x20, main->name + 1);
+    mg_page_plot(page, mg_chart_distribution(&main->evaluation->reliability, title), title);
     mg_page_raw(page, "</div>\n");
     mg_page_section_end(page);
 }
@@ -237,9 +241,12 @@ void mg_report_results(mg_page *page, const mg_report_evaluation *evaluations, s
     if (count == 0) return;
     levels l = {evaluations, count};
     mg_page_section(page, "figures", "Figures with 95% intervals");
+    mg_page_raw(page, "<div class=\"plots\">\n");
     ranking_table(page, l);
+    mg_page_raw(page, "<div>\n");
     threshold_table(page, l, MG_AT_HALF);
     threshold_table(page, l, MG_AT_BEST);
+    mg_page_raw(page, "</div>\n</div>\n");
     mg_page_section_end(page);
     confusion_charts(page, l);
     curve_charts(page, l);

@@ -142,7 +142,7 @@ static void learning(mg_page *page, const mg_report_train *r) {
         return;
     }
     mg_page_section(page, "learning", "Learning curves");
-    mg_page_raw(page, "<div class=\"plots\">\n");
+    mg_page_raw(page, "<div class=\"plots three\">\n");
     mg_page_plot(page, loss_chart(r, &c), "Training and validation loss per epoch");
     if (knows_f1(r)) mg_page_plot(page, f1_chart(r, &c), "Validation F1 per epoch");
     mg_page_plot(page, rate_chart(r, &c), "Learning rate per epoch");
@@ -215,7 +215,7 @@ mg_status mg_report_write_train(const char *path, const mg_report_train *r, mg_e
 
 static mg_status save(const char *folder, const char *name, mg_plot *plot, mg_error *err) {
     char *path = mg_path_join(folder, name);
-    mg_status status = path ? mg_plot_write_png(plot, 2.5, path, err)
+    mg_status status = path ? mg_plot_write_png(plot, 3, path, err)
                             : mg_fail(err, MG_ERR_MEMORY, "no memory to write %s", name);
     free(path);
     mg_plot_destroy(plot);
