@@ -44,6 +44,9 @@ mg_status mg_conv_shape(mg_op_call *c, const char *op, int64_t channels, mg_erro
     if (a->kernel < 1 || a->stride < 1)
         return mg_fail(err, MG_ERR_ARG, "%s: kernel %d and stride %d must be positive", op,
                        a->kernel, a->stride);
+    if (a->kernel > MG_MAX_KERNEL)
+        return mg_fail(err, MG_ERR_UNSUPPORTED, "%s: kernel %d is larger than %d", op, a->kernel,
+                       MG_MAX_KERNEL);
     if (a->padding == MG_PAD_STATIC &&
         (a->pad_top < 0 || a->pad_left < 0 || a->pad_bottom < 0 || a->pad_right < 0))
         return mg_fail(err, MG_ERR_ARG, "%s: static padding must not be negative", op);

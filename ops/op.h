@@ -17,6 +17,7 @@
 #include "tensor/tensor.h"
 
 #define MG_MAX_INPUTS 12
+#define MG_MAX_KERNEL 16 /* sides of a convolution's kernel */
 
 typedef enum mg_device {
     MG_DEVICE_REFERENCE,

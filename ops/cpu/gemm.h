@@ -26,8 +26,6 @@ enum { TILE_ROWS = 6, TILE_VECTORS = 1 };
 #endif
 enum { PANEL = TILE_VECTORS * V16, DEPTH = 256 };
 
-#define MG_INLINE static inline __attribute__((always_inline))
-
 /* A as the tile reads it: element (row i, depth k) lies at data[i * row + k * step]. */
 typedef struct gemm_a {
     const float *data;
@@ -86,12 +84,12 @@ MG_INLINE void tile_finish_row(const gemm_c *c, int64_t row, const v16 *sums, in
     for (int v = 0; v < vectors; v++) {
         int n = columns - v * V16 < V16 ? columns - v * V16 : V16;
         v16 s = sums[v];
-        if (!first || c->accumulate) s = v16_add(v16_load_n(to + v * V16, n), s);
-        if (first && c->bias) s = v16_add(v16_load_n(c->bias + v * V16, n), s);
+        if (!first || c->accumulate) s = v16_add(v16_load_some(to + v * V16, n), s);
+        if (first && c->bias) s = v16_add(v16_load_some(c->bias + v * V16, n), s);
         if (last && c->silu) s = v16_mul(s, v16_sigmoid(s));
         if (last && c->residual)
-            s = v16_add(v16_load_n(c->residual + row * c->row + v * V16, n), s);
-        v16_store_n(to + v * V16, s, n);
+            s = v16_add(v16_load_some(c->residual + row * c->row + v * V16, n), s);
+        v16_store_some(to + v * V16, s, n);
     }
 }
 

@@ -7,6 +7,7 @@
  *
  * Work is handed out in pieces of about 1 MFLOP: row chunks, times groups of panels where there are
  * few rows (the last stages have 480 pixels and up to 2688 channels). */
+#include "ops/cpu/chunks.h"
 #include "ops/cpu/gemm.h"
 
 typedef struct job {
@@ -17,9 +18,6 @@ typedef struct job {
     int64_t row_chunk, group; /* rows and panels of one piece */
     int64_t groups;
 } job;
-
-static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 static job job_of(const mg_op_call *c) {
     int64_t k = c->x_shape[1].dim[0], n = c->x_shape[1].dim[1];
@@ -94,12 +92,15 @@ static void backward_x(const mg_op_call *c) {
 
 /* --- dw and db -------------------------------------------------------------------------------- */
 
+/* Rows that one tile of dw sums before the result is added to the partial matrix. Each row of x is
+ * another cache line of the same tile, and with a power of two in K these fall into few sets of L1
+ * (960 channels: 16 of 64): 64 rows still fit there, and in the first-level TLB. */
+enum { ROW_BLOCK = 128 };
+
 /* Chunks of rows, a function of the problem alone, because it decides the bits: about 64 pieces in
- * all, at most 16 partial matrices, none of fewer than DEPTH rows. */
+ * all, no partial matrix of fewer than 256 rows. */
 static int64_t weight_chunks(const job *j) {
-    int64_t chunks = 64 / ceil_div(j->n, 32);
-    chunks = chunks < 1 ? 1 : chunks > 16 ? 16 : chunks;
-    return min64(chunks, ceil_div(j->m, DEPTH));
+    return partial_count(ceil_div(j->n, 32), ceil_div(j->m, 256));
 }
 
 /* Adds the rows of a packed panel to the sums of its columns (the bias gradient). */
@@ -112,20 +113,20 @@ static void add_panel_rows(const float *panel, int64_t rows, float *sums, int co
     }
 }
 
-/* One panel of dw over one chunk of rows, DEPTH rows at a time: pack that slice of dy into the
- * thread's scratch (32 KiB: L1), then run the tiles down the k axis of x. */
+/* One panel of dw over one chunk of rows, ROW_BLOCK rows at a time: pack that slice of dy into the
+ * thread's scratch (8 KiB), then run the tiles down the k axis of x. */
 static void weight_piece(void *arg, int64_t piece, int thread) {
     const job *j = arg;
     int64_t panels = panels_of(j->n), chunk = piece / panels, panel = piece % panels;
     int64_t rows = ceil_div(j->m, weight_chunks(j)), begin = chunk * rows;
     int64_t end = min64(begin + rows, j->m), column = panel * PANEL;
     int columns = (int)min64(PANEL, j->n - column);
-    float *packed = j->packed + (int64_t)thread * DEPTH * PANEL;
+    float *packed = j->packed + (int64_t)thread * ROW_BLOCK * PANEL;
     float *partial = j->partial + chunk * (j->k + 1) * j->n + column;
     float *bias = partial + j->k * j->n;
     for (int i = 0; i < columns; i++) bias[i] = 0;
-    for (int64_t r = begin; r < end; r += DEPTH) {
-        int64_t count = min64(DEPTH, end - r);
+    for (int64_t r = begin; r < end; r += ROW_BLOCK) {
+        int64_t count = min64(ROW_BLOCK, end - r);
         const float *x = (const float *)j->c->x[0] + r * j->k;
         const float *dy = (const float *)j->c->dy + r * j->n;
         pack_panel(dy, j->n, count, j->n, panel, packed);
@@ -136,33 +137,19 @@ static void weight_piece(void *arg, int64_t piece, int thread) {
     }
 }
 
-/* Adds the partial matrices of [begin, end) in a fixed tree and the result to dw and db. */
-static void combine_span(const job *j, int64_t begin, int64_t end) {
-    int64_t chunks = weight_chunks(j), size = (j->k + 1) * j->n, weights = j->k * j->n;
-    float *dw = j->c->dx[1], *db = mg_has_input(j->c, 2) ? j->c->dx[2] : NULL;
-    for (int64_t i = begin; i < end; i += V16) {
-        int n = (int)min64(V16, end - i);
-        v16 sum[16];
-        for (int64_t p = 0; p < chunks; p++) sum[p] = v16_load_n(j->partial + p * size + i, n);
-        for (int64_t step = 1; step < chunks; step *= 2)
-            for (int64_t p = 0; p + step < chunks; p += 2 * step)
-                sum[p] = v16_add(sum[p], sum[p + step]);
-        float *to = begin < weights ? dw : db ? db - weights : NULL;
-        if (to) v16_store_n(to + i, v16_add(v16_load_n(to + i, n), sum[0]), n);
-    }
-}
-
-/* One row of the partial matrices; the last one is the bias. */
+/* Adds one row of the partial matrices up and to dw; the last row is db. */
 static void combine_row(void *arg, int64_t row, int thread) {
     (void)thread;
     const job *j = arg;
-    combine_span(j, row * j->n, (row + 1) * j->n);
+    float *db = mg_has_input(j->c, 2) ? j->c->dx[2] : NULL, *dw = j->c->dx[1];
+    float *to = row == j->k ? db : dw ? dw + row * j->n : NULL;
+    if (to) add_partials(j->partial + row * j->n, weight_chunks(j), (j->k + 1) * j->n, j->n, to);
 }
 
 static void backward_w(const mg_op_call *c) {
     job j = job_of(c);
     j.packed = c->scratch;
-    j.partial = j.packed + (int64_t)mg_pool_threads(c->pool) * DEPTH * PANEL;
+    j.partial = j.packed + (int64_t)mg_pool_threads(c->pool) * ROW_BLOCK * PANEL;
     mg_parallel_for(c->pool, weight_chunks(&j) * panels_of(j.n), weight_piece, &j);
     mg_parallel_for(c->pool, j.k + 1, combine_row, &j);
 }
@@ -177,7 +164,7 @@ static size_t scratch_bytes(const mg_op_call *c, bool backward, int threads) {
     job j = job_of(c);
     if (!backward) return (size_t)packed_count(j.k, j.n) * sizeof(float);
     int64_t for_x = packed_count(j.n, j.k);
-    int64_t for_w = threads * (int64_t)DEPTH * PANEL + weight_chunks(&j) * (j.k + 1) * j.n;
+    int64_t for_w = threads * (int64_t)ROW_BLOCK * PANEL + weight_chunks(&j) * (j.k + 1) * j.n;
     return (size_t)(for_x > for_w ? for_x : for_w) * sizeof(float);
 }
 

@@ -147,6 +147,18 @@ static inline v16 v16_select_less(v16 a, v16 b, v16 x, v16 y) {
 }
 #endif
 
+/* Inlined with constant arguments wherever a register tile depends on it. */
+#define MG_INLINE static inline __attribute__((always_inline))
+
+/* n of 16 lanes; with a constant n = 16 the plain instructions. */
+MG_INLINE v16 v16_load_some(const float *p, int n) {
+    return n == V16 ? v16_load(p) : v16_load_n(p, n);
+}
+MG_INLINE void v16_store_some(float *p, v16 a, int n) {
+    if (n == V16) v16_store(p, a);
+    else v16_store_n(p, a, n);
+}
+
 /* The fixed tree: lanes 8 apart, then 4, 2, 1. */
 static inline float v16_sum(v16 a) {
     float t[16];
