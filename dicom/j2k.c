@@ -200,6 +200,7 @@ mg_dicom_status mg_dicom_j2k_decode(const uint8_t *data, const mg_dicom_j2k_head
             status = mg_dicom_fail(err, MG_DICOM_ERR_PIXELS, 0,
                                    "JPEG 2000: the decoder did not deliver the whole image");
         if (options && options->partial) *options->partial = damaged;
+        if (!header->terminated) keep(m.warning, sizeof m.warning, "no end marker (EOC)");
         if (status == MG_DICOM_OK && m.warning[0] && options && options->on_warning)
             options->on_warning(options->warning_arg, 0, m.warning);
     }

@@ -247,13 +247,12 @@ static mg_dicom_status read_tile_part(gate *g, size_t *at, uint8_t *seen, bool *
     if (status != MG_DICOM_OK) return status;
     if (psot != 0 && *at - begin + 2 > psot) return broken(g, begin, "tile-part length");
     seen[tile / 8] |= (uint8_t)(1u << tile % 8);
-    if (psot == 0) { /* up to the end of the codestream */
+    if (psot == 0) { /* up to the end of the codestream, padding aside */
         size_t end = g->size;
         while (end > *at + 2 && end + 16 > g->size &&
                !(g->p[end - 2] == 0xFF && g->p[end - 1] == 0xD9))
             end--;
-        if (!(g->p[end - 2] == 0xFF && g->p[end - 1] == 0xD9))
-            note_damage(g, g->size, "no end marker after a tile-part of unknown length");
+        if (!(g->p[end - 2] == 0xFF && g->p[end - 1] == 0xD9)) g->out->terminated = false;
         *at = g->size;
         return MG_DICOM_OK;
     }
@@ -271,9 +270,8 @@ static mg_dicom_status read_tiles(gate *g, size_t at) {
     bool last = false;
     while (!last) {
         if (g->size - at < 2) {
-            if (at == g->size) break; /* only the end marker is missing: judged below */
-            note_damage(g, at, "the data ends before the end marker");
-            break;
+            g->out->terminated = false;
+            break; /* nothing but the end marker is missing, if all tiles are there */
         }
         uint32_t marker = be16(g->p + at);
         if (marker == EOC) break;
@@ -294,7 +292,7 @@ static mg_dicom_status read_tiles(gate *g, size_t at) {
 
 mg_dicom_status mg_dicom_j2k_read_header(const uint8_t *data, size_t size, mg_dicom_j2k_header *out,
                                          mg_dicom_error *err) {
-    *out = (mg_dicom_j2k_header){.levels = 33, .complete = true};
+    *out = (mg_dicom_j2k_header){.levels = 33, .terminated = true, .complete = true};
     mg_dicom_status status = find_codestream(data, size, out, err);
     if (status != MG_DICOM_OK) return status;
     gate g = {

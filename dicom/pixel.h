@@ -114,7 +114,8 @@ typedef struct mg_dicom_j2k_header {
     int components, precision;
     bool is_signed;
     int levels;         /* the fewest decomposition levels of any tile-component */
-    bool complete;      /* every tile is there in full, up to the end marker */
+    bool terminated;    /* the end marker is there */
+    bool complete;      /* every tile is there in full */
     const char *damage; /* what is missing when not complete */
     uint64_t damage_offset;
 } mg_dicom_j2k_header;
