@@ -134,24 +134,28 @@ static int otsu(const int64_t histogram[BINS], int64_t total) {
     return (first + last) / 2;
 }
 
-/* Step 2 of the header. */
+/* Step 2 of the header. Sums of three neighbouring levels even out the gaps that stretching few grey
+ * levels to many leaves. */
 static int threshold(const small *s) {
-    int64_t histogram[BINS] = {0};
+    int64_t histogram[BINS] = {0}, even[BINS];
     int n = s->w * s->h;
     for (int i = 0; i < n; i++) histogram[s->grey[i]]++;
+    for (int i = 0; i < BINS; i++)
+        even[i] = histogram[i] + (i > 0 ? histogram[i - 1] : histogram[i + 1]) +
+                  (i < BINS - 1 ? histogram[i + 1] : 0);
     int t = otsu(histogram, n), background = 0;
     for (int i = 0; i <= t; i++)
-        if (histogram[i] > histogram[background]) background = i;
-    double square = 0, count = 0;
-    for (int i = 0; i <= background; i++) {
-        double d = background - i;
-        square += d * d * (double)histogram[i];
-        count += (double)histogram[i];
+        if (even[i] > even[background]) background = i;
+    int64_t valley = even[background];
+    int foot = background + 1;
+    for (int i = background + 1; i < t; i++) {
+        if (even[i] < valley) {
+            valley = even[i];
+            foot = i;
+        }
+        if (even[i] < even[background] / 50 || even[i] > 2 * valley) break;
     }
-    double noise = count > 0 ? 4 * sqrt(square / count) : 0;
-    double quarter = 0.25 * (t - background);
-    double level = background + (noise > quarter ? noise : quarter);
-    return level > t ? t : (int)level;
+    return foot;
 }
 
 /* A running sum along one line of n cells: out is 1 where a window of 2r+1 holds `need` or more. */
