@@ -69,6 +69,9 @@ typedef struct mg_efficientnet {
     mg_parameter_info *parameter; /* all of them, torchvision's order */
     int parameters;
     int64_t batches_tracked; /* num_batches_tracked of every batch norm */
+    /* Looks at the output of each stage (0 … head) during a forward pass; may be NULL. */
+    void (*on_stage)(void *arg, int stage, const mg_tensor *y);
+    void *on_stage_arg;
 } mg_efficientnet;
 
 /* Creates parameters in ctx's model arena (zero; batch norm 1,0,0,1). NULL with ctx->error set. */

@@ -92,17 +92,30 @@ static mg_tensor *folded_conv(mg_context *ctx, mg_conv_norm *layer, mg_tensor *x
     return y;
 }
 
+/* Tells a listener about a stage that ends with block i (-1: the stem). */
+static void show_stage(mg_context *ctx, const mg_efficientnet *net, int i, const mg_tensor *y) {
+    if (!net->on_stage || !y || ctx->dry_run) return;
+    bool last = i + 1 == net->arch.blocks || i < 0 ||
+                net->block[i + 1].arch.stage != net->block[i].arch.stage;
+    if (last) net->on_stage(net->on_stage_arg, i < 0 ? 0 : net->block[i].arch.stage, y);
+}
+
 /* The folded stages below `first`, on a few images. */
 static mg_tensor *folded_prefix(mg_context *ctx, mg_efficientnet *net, mg_tensor *x, int first) {
     ctx->scope = "features.0";
     mg_tensor *y = folded_conv(ctx, &net->stem, match_channels(ctx, net, x), true);
+    show_stage(ctx, net, -1, y);
     for (int i = 0; i < net->arch.blocks && net->block[i].arch.stage < first; i++) {
         ctx->scope = net->block[i].scope;
         y = folded_block(ctx, &net->block[i], y);
+        show_stage(ctx, net, i, y);
     }
     if (mg_efficientnet_head_stage(net) >= first) return y;
     ctx->scope = "head";
-    return folded_conv(ctx, &net->head, y, false);
+    y = folded_conv(ctx, &net->head, y, false);
+    if (net->on_stage && y && !ctx->dry_run)
+        net->on_stage(net->on_stage_arg, mg_efficientnet_head_stage(net), y);
+    return y;
 }
 
 /* Folded stages keep nothing for backward, so a batch goes through them a few images at a time:

@@ -1,0 +1,88 @@
+#include <string.h>
+
+#include "apps/lib/predictor.h"
+
+mg_predict_options mg_predict = {
+    .out = "predictions", .flips = "none", .threshold = -1, .prevalence = -1};
+
+#define T(field) &mg_predict.field
+static const mg_cli_option options[] = {
+    {"model", 'm', MG_CLI_STRING, T(model), "FILE", NULL,
+     "checkpoint from apps/train; several make an ensemble", 0, 0},
+    {"out", 'o', MG_CLI_STRING, T(out), "DIR", "predictions",
+     "where tables, overlays and report go", 0, 0},
+    {"csv", 0, MG_CLI_STRING, T(csv), "FILE", NULL,
+     "table of images (test.csv or train.csv) instead of files", 0, 0},
+    {"data", 'd', MG_CLI_STRING, T(data), "DIR", "the table's folder",
+     "data set that --csv belongs to", 0, 0},
+    {"cam", 'c', MG_CLI_FLAG, T(cam), NULL, NULL, "write a class activation map over every image",
+     0, 0},
+    {"overlay-side", 0, MG_CLI_INT, T(overlay_side), "N", "the original's",
+     "longest side of the overlays", 64, 16384},
+    {"aggregation", 0, MG_CLI_CHOICE, T(aggregation), "seed|mean|max|noisy-or", "the model's",
+     "from image to breast", 0, 0},
+    {"threshold", 0, MG_CLI_FLOAT, T(threshold), "P", "the model's",
+     "flag breasts at this probability", 0, 1},
+    {"prevalence", 0, MG_CLI_FLOAT, T(prevalence), "P", "the training data's",
+     "share of breasts with cancer, for calibrated probabilities", 1e-6, 0.999999},
+    {"flips", 0, MG_CLI_CHOICE, T(flips), "none|horizontal|all", "none",
+     "average over mirrored images", 0, 0},
+    {"window", 0, MG_CLI_CHOICE, T(window), "seed|dicom|none", "the model's",
+     "must agree with the model", 0, 0},
+    {"crop", 0, MG_CLI_CHOICE, T(crop), "breast|zero|none", "the model's",
+     "must agree with the model", 0, 0},
+    {"cache", 0, MG_CLI_STRING, T(cache), "DIR", "none", "keep prepared images here", 0, 0},
+    {"trace", 0, MG_CLI_STRING, T(trace), "DIR", NULL,
+     "write every stage of every image as .safetensors", 0, 0},
+    {"dicom-out", 0, MG_CLI_STRING, T(dicom_out), "DIR", NULL,
+     "write overlays and findings as DICOM (SC and SR)", 0, 0},
+    {"bootstrap", 0, MG_CLI_INT, T(bootstrap), "N", "2000",
+     "resamples for intervals where labels are known", 0, 100000},
+    {"threads", 't', MG_CLI_INT, T(threads), "N", "all cores", "threads of the network", 0, 256},
+    {"workers", 0, MG_CLI_INT, T(workers), "N", "as threads",
+     "threads that read and prepare images", 0, 256},
+    {"strict", 0, MG_CLI_FLAG, T(strict), NULL, NULL, "stop at the first image that cannot be used",
+     0, 0},
+    {"no-report", 0, MG_CLI_FLAG, T(no_report), NULL, NULL, "tables only", 0, 0},
+};
+
+static const mg_cli_program program = {
+    .name = "predict",
+    .summary = "Cancer probabilities and activation maps for mammograms",
+    .usage = "--model FILE [OPTION]... FILE|DIR...",
+    .description =
+        "Files are DICOM or PNG; folders are searched. With --csv the table names the images.\n"
+        "OUT receives predictions.csv (a row per image), submission.csv (per breast),\n"
+        "patients.csv, report.html and, with --cam, overlays in the original geometry.\n"
+        "Research use only, not a medical device.\n"
+        "Exit status: 0 done (bad images are counted and named), 1 failed, 2 wrong usage.",
+    .options = options,
+    .option_count = sizeof options / sizeof options[0],
+    .most_arguments = -1,
+};
+
+const mg_cli_program *mg_predict_program(void) { return &program; }
+
+/* --model may come several times; the table keeps only the last. */
+static void collect_models(int argc, char **argv) {
+    for (int i = 1; i < argc && mg_predict.model_count < MG_MAX_MODELS; i++) {
+        const char *value = NULL;
+        if (strncmp(argv[i], "--model=", 8) == 0) value = argv[i] + 8;
+        else if (i + 1 < argc && (strcmp(argv[i], "--model") == 0 || strcmp(argv[i], "-m") == 0))
+            value = argv[++i];
+        if (value) mg_predict.models[mg_predict.model_count++] = value;
+    }
+}
+
+int mg_predict_options_parse(int *argc, char ***argv) {
+    collect_models(*argc, *argv);
+    int code = mg_cli_parse(&program, argc, argv);
+    if (code != MG_CLI_RUN) return code;
+    if (!mg_predict.model) return mg_cli_usage_error(&program, "--model is needed");
+    if (!mg_predict.model_count) mg_predict.models[mg_predict.model_count++] = mg_predict.model;
+    if (!mg_predict.csv && *argc == 0)
+        return mg_cli_usage_error(&program, "name files or folders, or a table with --csv");
+    if (mg_predict.csv && *argc > 0)
+        return mg_cli_usage_error(&program, "--csv and files do not go together");
+    return MG_CLI_RUN;
+}

@@ -1,0 +1,61 @@
+/* predictor.h: prediction over files, folders or a table: scores, tables, overlays, report. */
+#ifndef MG_APPS_LIB_PREDICTOR_H
+#define MG_APPS_LIB_PREDICTOR_H
+
+#include "apps/lib/assessment.h"
+#include "apps/lib/cam_pass.h"
+#include "apps/lib/cli.h"
+#include "apps/lib/model.h"
+#include "data/loader.h"
+
+enum { MG_MAX_MODELS = 16 };
+
+typedef struct mg_predict_options {
+    const char *model, *csv, *data, *out, *cache, *aggregation, *window, *crop, *trace, *dicom_out;
+    const char *flips;
+    const char *models[MG_MAX_MODELS]; /* every --model */
+    int model_count;
+    double threshold, prevalence;
+    int64_t threads, workers, bootstrap, overlay_side;
+    bool cam, strict, no_report;
+} mg_predict_options;
+
+extern mg_predict_options mg_predict;
+int mg_predict_options_parse(int *argc, char ***argv);
+const mg_cli_program *mg_predict_program(void);
+
+typedef struct mg_predictor {
+    mg_pool *pool;
+    mg_model model[MG_MAX_MODELS];
+    int models;
+    mg_manifest manifest;
+    mg_cache *cache;             /* of the first model's settings, or NULL */
+    double *logit, *probability; /* per image; NaN: none */
+    char **reason;               /* per image: why there is none; NULL: fine */
+    int64_t bad;
+    mg_aggregation aggregation;
+    double image_threshold, breast_threshold, prevalence;
+    bool labelled;
+    mg_assessment assessment;
+} mg_predictor;
+
+/* predictor.c */
+mg_status mg_predictor_open(mg_predictor *p, char **files, int file_count, mg_error *err);
+mg_status mg_predictor_score(mg_predictor *p, mg_error *err);
+void mg_predictor_close(mg_predictor *p);
+const char *mg_predict_path(const char *name); /* OUT/name in a static buffer */
+mg_loader_options mg_predictor_loader(const mg_predictor *p, int model);
+double mg_predictor_calibrated(const mg_predictor *p, double probability); /* prior-corrected */
+
+/* predict_tables.c: predictions.csv, submission.csv, patients.csv. */
+mg_status mg_predict_write_tables(mg_predictor *p, mg_error *err);
+/* predict_cams.c: an overlay per image under OUT/cam/. */
+mg_status mg_predict_write_cams(mg_predictor *p, mg_error *err);
+/* predict_report.c: OUT/report.html. */
+mg_status mg_predict_write_report(mg_predictor *p, mg_error *err);
+/* predict_trace.c: every stage of every image as .safetensors (small inputs only). */
+mg_status mg_predict_write_traces(mg_predictor *p, mg_error *err);
+/* predict_dicom.c: Secondary Capture and structured report objects. */
+mg_status mg_predict_write_dicom(mg_predictor *p, mg_error *err);
+
+#endif
