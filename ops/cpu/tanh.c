@@ -1,3 +1,6 @@
-#include "ops/cpu/fallback.h"
+/* tanh on the CPU. */
+#include "ops/cpu/elementwise.h"
 
-MG_CPU_FALLBACK(tanh)
+MG_INLINE v16 slope(v16 y) { return v16_fnma(y, y, v16_set(1)); }
+
+MG_CPU_ELEMENTWISE(tanh, v16_tanh(a), y, slope(a))

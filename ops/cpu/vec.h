@@ -193,6 +193,44 @@ static inline v16 v16_sigmoid(v16 x) {
     return v16_div(v16_set(1.0f), v16_add(v16_set(1.0f), e));
 }
 
+/* tanh x, at most 2 ulp off: an odd polynomial below 0.625, else 1 - 2/(e^2|x| + 1) with x's sign.
+ * Polynomial: Moshier's Cephes, tanhf. */
+static inline v16 v16_tanh(v16 x) {
+    const v16 zero = v16_zero(), one = v16_set(1), two = v16_set(2);
+    v16 size = v16_max(v16_sub(zero, x), x);
+    v16 z = v16_mul(x, x), p = v16_set(-5.70498872745e-3f);
+    p = v16_fma(p, z, v16_set(2.06390887954e-2f));
+    p = v16_fma(p, z, v16_set(-5.37397155531e-2f));
+    p = v16_fma(p, z, v16_set(1.33314422036e-1f));
+    p = v16_fma(p, z, v16_set(-3.33332819422e-1f));
+    v16 small = v16_fma(v16_mul(p, z), x, x);
+    v16 e = v16_exp(v16_add(size, size));
+    v16 large = v16_sub(one, v16_div(two, v16_add(e, one)));
+    large = v16_select_less(x, zero, v16_sub(zero, large), large);
+    return v16_select_less(size, v16_set(0.625f), small, large);
+}
+
+/* log(1 + u) for 0 <= u <= 1, at most 2 ulp off: 2 atanh(s), s = u / (2 + u) <= 1/3, by its power
+ * series, whose terms fall by nine. */
+static inline v16 v16_log1p_unit(v16 u) {
+    v16 s = v16_div(u, v16_add(v16_set(2), u)), z = v16_mul(s, s), p = v16_set(2.0f / 17);
+    for (int odd = 15; odd >= 3; odd -= 2) p = v16_fma(p, z, v16_set(2.0f / (float)odd));
+    return v16_fma(v16_mul(p, z), s, v16_add(s, s));
+}
+
+/* log(1 + e^x) = max(x, 0) + log1p(e^-|x|) */
+static inline v16 v16_softplus(v16 x) {
+    v16 minus = v16_sub(v16_zero(), x), size = v16_max(minus, x);
+    v16 e = v16_exp(v16_sub(v16_zero(), size));
+    return v16_add(v16_max(v16_zero(), x), v16_log1p_unit(e));
+}
+
+/* Lane i holds i. */
+static inline v16 v16_iota(void) {
+    static const float lanes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    return v16_load(lanes);
+}
+
 /* Exports the kernels of one op for this build. */
 #define MG_CPU_KERNELS(op)    const mg_kernels MG_CAT(MG_CAT(mg_cpu_##op, _), MG_ISA)
 #define MG_CPU_EXTERN(symbol) MG_CAT(MG_CAT(symbol, _), MG_ISA)
