@@ -101,8 +101,10 @@ static const uint8_t light[MG_PLOT_COLORS][3] = {
     [MG_PLOT_THIRD] = {0x0f, 0x7d, 0x6b},
 };
 
-static void paint_text(mg_raster *raster, const mg_plot_item *item, double scale, mg_ink ink) {
-    double width = mg_font_width(item->data, item->size), x = item->x, y = item->y;
+static void paint_text(mg_raster *raster, const mg_plot_item *item, double scale, double margin,
+                       mg_ink ink) {
+    double width = mg_font_width(item->data, item->size);
+    double x = item->x + margin, y = item->y + margin;
     double back = item->anchor == MG_PLOT_END      ? width
                   : item->anchor == MG_PLOT_MIDDLE ? width / 2
                                                    : 0;
@@ -112,13 +114,15 @@ static void paint_text(mg_raster *raster, const mg_plot_item *item, double scale
                    item->data);
 }
 
-static void paint_shape(mg_raster *raster, const mg_plot_item *item, double scale, mg_ink ink) {
+static void paint_shape(mg_raster *raster, const mg_plot_item *item, double scale, double margin,
+                        mg_ink ink) {
     double *xy = malloc(2 * item->points * sizeof *xy);
     if (!xy) {
         raster->failed = true;
         return;
     }
-    for (size_t i = 0; i < 2 * item->points; i++) xy[i] = ((double *)item->data)[i] * scale;
+    for (size_t i = 0; i < 2 * item->points; i++)
+        xy[i] = (((double *)item->data)[i] + margin) * scale;
     double width = item->style.width * scale;
     if (item->kind == MG_ITEM_LINE)
         mg_raster_stroke(raster, xy, item->points, width, item->style.dash * scale, ink);
@@ -127,9 +131,11 @@ static void paint_shape(mg_raster *raster, const mg_plot_item *item, double scal
     free(xy);
 }
 
-mg_status mg_plot_image(const mg_plot *plot, double scale, mg_png *out, mg_error *err) {
+mg_status mg_plot_image(const mg_plot *plot, double scale, double margin, mg_png *out,
+                        mg_error *err) {
     *out = (mg_png){0};
-    double w = ceil(plot->width * scale), h = ceil(plot->height * scale);
+    double w = ceil((plot->width + 2 * margin) * scale);
+    double h = ceil((plot->height + 2 * margin) * scale);
     if (!(w >= 1 && h >= 1 && w <= 16384 && h <= 16384))
         return mg_fail(err, MG_ERR_ARG, "a plot of %g x %g pixels", w, h);
     size_t size = 3 * (size_t)w * (size_t)h;
@@ -144,8 +150,8 @@ mg_status mg_plot_image(const mg_plot *plot, double scale, mg_png *out, mg_error
         const mg_plot_item *item = &plot->item[i];
         const uint8_t *c = light[item->style.color];
         mg_ink ink = {{c[0], c[1], c[2]}, item->style.opacity};
-        if (item->kind == MG_ITEM_TEXT) paint_text(&raster, item, scale, ink);
-        else paint_shape(&raster, item, scale, ink);
+        if (item->kind == MG_ITEM_TEXT) paint_text(&raster, item, scale, margin, ink);
+        else paint_shape(&raster, item, scale, margin, ink);
     }
     if (raster.failed) {
         free(rgb);
@@ -159,7 +165,7 @@ mg_status mg_plot_image(const mg_plot *plot, double scale, mg_png *out, mg_error
 mg_status mg_plot_write_png(const mg_plot *plot, double scale, const char *path, mg_error *err) {
     if (!plot) return mg_fail(err, MG_ERR_MEMORY, "%s: no memory to draw it", path);
     mg_png png;
-    mg_status status = mg_plot_image(plot, scale, &png, err);
+    mg_status status = mg_plot_image(plot, scale, 14, &png, err);
     if (status) return status;
     status = mg_png_write(path, &png, err);
     free(png.pixels);

@@ -10,15 +10,16 @@ static const double page_width = MG_CHART_WIDTH, text_size = 12, title_size = 14
 /* A count with thousands separators; one decimal where it is no whole number. */
 static void count_text(char out[40], double count) {
     char digits[32];
-    int whole = fabs(count - round(count)) < 1e-6;
-    int size = snprintf(digits, sizeof digits, "%.0f", floor(whole ? round(count) : count));
+    double tenths = round(count * 10);
+    bool whole = fabs(count - round(count)) < 1e-6;
+    int size = snprintf(digits, sizeof digits, "%.0f", whole ? round(count) : floor(tenths / 10));
     int n = 0;
     for (int i = 0; i < size; i++) {
         if (i && (size - i) % 3 == 0) out[n++] = ',';
         out[n++] = digits[i];
     }
-    if (whole) out[n] = 0;
-    else snprintf(out + n, (size_t)(40 - n), ".%d", (int)((count - floor(count)) * 10));
+    out[n] = 0;
+    if (!whole) snprintf(out + n, (size_t)(40 - n), ".%d", (int)fmod(tenths, 10));
 }
 
 static void draw_cell(mg_plot *plot, double x, double y, double width, double height, double count,

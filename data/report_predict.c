@@ -26,9 +26,9 @@ static void summary(mg_page *page, const mg_report_predict *r) {
     if (r->prevalence > 0) {
         mg_page_raw(page, "<p>");
         mg_page_format(page,
-                       "Prior-corrected probabilities assume a prevalence of %s: among so "
-                       "many cancers per breast read, a value of 0.30 should be cancer in "
-                       "about 30 of 100 cases, if the model is well calibrated.",
+                       "Training gave breasts with and without cancer the same weight, so the raw "
+                       "probabilities read too high for screening. The corrected ones assume that "
+                       "%s of breasts have cancer.",
                        mg_say_percent(r->prevalence));
         mg_page_raw(page, "</p>\n");
     }
@@ -57,7 +57,7 @@ static void breast_row(mg_page *page, const mg_report_breast *b, bool labels) {
     mg_text_format(&page->html, "<tr class=\"%s%s\"><th class=\"id\">", b->flagged ? "flag" : "",
                    pictures ? " last" : "");
     mg_page_text(page, b->prediction_id);
-    mg_page_raw(page, "</th><td>");
+    mg_page_raw(page, "</th><td class=\"wide\">");
     mg_page_text(page, mg_say_count((double)b->images));
     if (b->unreadable) {
         mg_page_raw(page, "<small>");
@@ -75,7 +75,7 @@ static void breast_row(mg_page *page, const mg_report_breast *b, bool labels) {
     mg_page_raw(page, isnan(b->probability) ? "unread" : b->flagged ? "flagged" : "clear");
     if (labels) {
         mg_page_raw(page, "</td><td>");
-        mg_page_raw(page, b->label < 0 ? "–" : b->label ? "cancer" : "no cancer");
+        mg_page_raw(page, b->label < 0 ? "–" : b->label ? "cancer" : "healthy");
     }
     mg_page_raw(page, "</td></tr>\n");
     if (!pictures) return;
@@ -101,8 +101,9 @@ static void breasts(mg_page *page, const mg_report_predict *r) {
     size_t limit = r->breast_limit ? r->breast_limit : 500;
     size_t shown = r->breast_count < limit ? r->breast_count : limit;
     mg_page_section(page, "breasts", "Breasts, most suspicious first");
-    mg_page_raw(page, "<div class=\"scroll\"><table>\n<thead><tr><th>Breast</th><th>Images</th>"
-                      "<th>Probability</th><th>Prior-corrected</th><th>Verdict</th>");
+    mg_page_raw(page, "<div class=\"scroll\"><table>\n<thead><tr><th>Breast</th>"
+                      "<th class=\"wide\">Images</th><th>Probability</th><th>Corrected</th>"
+                      "<th>Verdict</th>");
     mg_page_raw(page,
                 labels ? "<th>Truth</th></tr></thead>\n<tbody>\n" : "</tr></thead>\n<tbody>\n");
     for (size_t i = 0; i < shown; i++) breast_row(page, order[i], labels);

@@ -106,5 +106,6 @@ const char mg_report_style[] =
     "padding:14px 0 0}figure,tr,.key,.settings div,li{break-inside:avoid}"
     "h2,h3{break-after:avoid}.plots,.three{grid-template-columns:1fr 1fr;gap:18px 24px}"
     ".gallery{grid-template-columns:repeat(5,1fr)}a{color:inherit}header{padding-top:0}"
-    ".banner{border:1px solid var(--warnline)}*{-webkit-print-color-adjust:exact;"
+    ".key{grid-template-columns:repeat(4,1fr)}.banner{border:1px solid "
+    "var(--warnline)}*{-webkit-print-color-adjust:exact;"
     "print-color-adjust:exact}}\n";
