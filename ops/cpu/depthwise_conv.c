@@ -7,6 +7,7 @@
  *     dw        output rows in fixed chunks (chunks.h) times blocks of 32 channels; each output row is
  *               summed from zero in registers, then added to the chunk's partial filter */
 #include "ops/cpu/depthwise.h"
+#include "ops/cpu/readers.h"
 
 typedef struct job {
     const mg_op_call *c;
@@ -76,24 +77,6 @@ static void dx_row_dense(void *arg, int64_t piece, int thread) {
                        .accumulate = true,
                        .y = (float *)j->c->dx[0] + piece * j->width * j->channels};
     depthwise_row_run(&r);
-}
-
-/* Outputs that read one input position along one axis: output[t] by tap[t]. */
-typedef struct readers {
-    int count, tap[MG_MAX_KERNEL];
-    int64_t output[MG_MAX_KERNEL];
-} readers;
-
-static readers readers_of(int64_t position, int64_t before, int kernel, int stride,
-                          int64_t outputs) {
-    readers r = {.count = 0};
-    for (int a = kernel - 1; a >= 0; a--) { /* outputs in ascending order */
-        int64_t at = position + before - a;
-        if (at < 0 || at % stride || at / stride >= outputs) continue;
-        r.tap[r.count] = a;
-        r.output[r.count++] = at / stride;
-    }
-    return r;
 }
 
 static void dx_pixel(const job *j, const float *dy, const readers *down, const readers *across,

@@ -75,6 +75,16 @@ static inline void pack_panel_transposed(const float *b, int64_t row, int64_t de
     }
 }
 
+/* Adds the rows of a packed panel to the sums of its columns (the bias gradient). */
+static inline void add_panel_rows(const float *panel, int64_t rows, float *sums, int columns) {
+    for (int v = 0; v * V16 < columns; v++) {
+        v16 s = v16_zero();
+        for (int64_t r = 0; r < rows; r++) s = v16_add(s, v16_load(panel + r * PANEL + v * V16));
+        int n = columns - v * V16 < V16 ? columns - v * V16 : V16;
+        v16_store_n(sums + v * V16, v16_add(v16_load_n(sums + v * V16, n), s), n);
+    }
+}
+
 /* --- the register tile ------------------------------------------------------------------------ */
 
 /* Adds bias, C, residual and activation to the sums of one row and stores `columns` of them. */
@@ -124,11 +134,15 @@ MG_INLINE void tile_of(const int rows, const int vectors, gemm_a a, const float 
         tile_of(rows, vectors, a, panel, depth, c, columns, first, last);                          \
     }
 MG_TILE(4, 1)
+MG_TILE(2, 1)
 MG_TILE(1, 1)
 #if defined(MG_ISA_AVX512)
 MG_TILE(14, 1)
+MG_TILE(8, 1)
 MG_TILE(14, 2)
+MG_TILE(8, 2)
 MG_TILE(4, 2)
+MG_TILE(2, 2)
 MG_TILE(1, 2)
 #else
 MG_TILE(6, 1)
@@ -137,20 +151,23 @@ MG_TILE(6, 1)
 typedef void tile_function(gemm_a a, const float *panel, int64_t depth, const gemm_c *c,
                            int columns, bool first, bool last);
 
-/* All row tiles of one panel and one depth block; remainders go four rows, then one at a time. */
+/* All row tiles of one panel and one depth block; remainders in ever smaller tiles. */
 static inline void gemm_panel(gemm_a a, int64_t rows, const float *panel, int64_t depth, gemm_c c,
                               int columns, bool first, bool last) {
-    static tile_function *const tiles[][3] = {
 #if defined(MG_ISA_AVX512)
-        {tile_14x1, tile_4x1, tile_1x1},
-        {tile_14x2, tile_4x2, tile_1x2},
-#else
-        {tile_6x1, tile_4x1, tile_1x1},
-#endif
+    enum { HEIGHTS = 5 };
+    static const int heights[HEIGHTS] = {14, 8, 4, 2, 1};
+    static tile_function *const tiles[][HEIGHTS] = {
+        {tile_14x1, tile_8x1, tile_4x1, tile_2x1, tile_1x1},
+        {tile_14x2, tile_8x2, tile_4x2, tile_2x2, tile_1x2},
     };
-    static const int heights[3] = {TILE_ROWS, 4, 1};
+#else
+    enum { HEIGHTS = 4 };
+    static const int heights[HEIGHTS] = {6, 4, 2, 1};
+    static tile_function *const tiles[][HEIGHTS] = {{tile_6x1, tile_4x1, tile_2x1, tile_1x1}};
+#endif
     tile_function *const *tile = tiles[columns > V16 ? 1 : 0];
-    for (int t = 0; t < 3; t++)
+    for (int t = 0; t < HEIGHTS; t++)
         for (; rows >= heights[t]; rows -= heights[t]) {
             tile[t](a, panel, depth, &c, columns, first, last);
             a.data += heights[t] * a.row;

@@ -103,16 +103,6 @@ static int64_t weight_chunks(const job *j) {
     return partial_count(ceil_div(j->n, 32), ceil_div(j->m, 256));
 }
 
-/* Adds the rows of a packed panel to the sums of its columns (the bias gradient). */
-static void add_panel_rows(const float *panel, int64_t rows, float *sums, int columns) {
-    for (int v = 0; v * V16 < columns; v++) {
-        v16 s = v16_zero();
-        for (int64_t r = 0; r < rows; r++) s = v16_add(s, v16_load(panel + r * PANEL + v * V16));
-        int n = columns - v * V16 < V16 ? columns - v * V16 : V16;
-        v16_store_n(sums + v * V16, v16_add(v16_load_n(sums + v * V16, n), s), n);
-    }
-}
-
 /* One panel of dw over one chunk of rows, ROW_BLOCK rows at a time: pack that slice of dy into the
  * thread's scratch (8 KiB), then run the tiles down the k axis of x. */
 static void weight_piece(void *arg, int64_t piece, int thread) {
