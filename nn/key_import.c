@@ -25,7 +25,7 @@ static const struct {
              {"conv_stem.weight", MG_KEYS_TIMM},
              {"_conv_stem.weight", MG_KEYS_LUKEMELAS}};
 
-/* The full name of the stem's convolution in a file, its naming and prefix. NULL with MG_OK: none. */
+/* The full name of the stem's convolution in a file, its naming and prefix; NULL: none. */
 static mg_status find_stem(const mg_weights *weights, const char **first, mg_key_format *format,
                            char prefix[MG_KEY_NAME], mg_error *err) {
     *first = NULL;

@@ -7,12 +7,13 @@
  *   naming       stem              batch norm epsilon, momentum    padding
  *   torchvision  features.0.0      1e-5, 0.1 (B5-B7: 1e-3, 0.01)   symmetric
  *   timm         conv_stem         1e-5, 0.1                       symmetric
- *   timm-tf      conv_stem         1e-3, 0.1                       TensorFlow's, for the actual size
- *   lukemelas    _conv_stem        1e-3, 0.01                      TensorFlow's, for the nominal size
- *   monai        _conv_stem        1e-3, 0.01                      TensorFlow's, for the nominal size
+ *   timm-tf      conv_stem         1e-3, 0.1                       TensorFlow's, of the actual size
+ *   lukemelas    _conv_stem        1e-3, 0.01                      TensorFlow's, of a nominal size
+ *   monai        _conv_stem        1e-3, 0.01                      TensorFlow's, of a nominal size
  *
- * Sources: torchvision 0.29 models/efficientnet.py; timm 1.0 models/efficientnet.py (timm-tf are its
- * tf_efficientnet_* models); efficientnet_pytorch 0.7 (lukemelas); MONAI 1.6 nets/efficientnet.py. */
+ * Sources: torchvision 0.29 models/efficientnet.py; timm 1.0 models/efficientnet.py (timm-tf are
+ * its tf_efficientnet_* models); efficientnet_pytorch 0.7 (lukemelas); MONAI 1.6
+ * nets/efficientnet.py. */
 #ifndef MG_NN_KEYMAP_H
 #define MG_NN_KEYMAP_H
 
@@ -84,7 +85,7 @@ void mg_keys_free(mg_keys *keys);
 /* The key's name in a format's spelling (MG_KEYS_AUTO: torchvision's). */
 void mg_key_spell(const mg_key *key, mg_key_format format, char name[MG_KEY_NAME]);
 
-/* "auto", "torchvision", "timm", "timm-tf", "lukemelas", "monai"; parse returns false if unknown. */
+/* "auto", "torchvision", "timm", "timm-tf", "lukemelas", "monai"; parse: false if unknown. */
 const char *mg_key_format_name(mg_key_format format);
 bool mg_key_format_parse(const char *text, mg_key_format *out);
 /* "symmetric", "same", "same-static" */
@@ -106,13 +107,12 @@ typedef struct mg_key_import {
     char note[320];                   /* all of this in one line, for the log */
 } mg_key_import;
 
-/* Finds every key's tensor in the file and checks its shape. Missing counters are tolerated, as is a
- * classifier with another number of classes or none. Names without a prefix win over prefixed ones
- * (optimiser state, averages); several prefixes are refused. `wanted` other than auto must agree with the
- * names in the file; auto takes timm for timm-tf, since they share names, and says so in the note.
- * A file written by this project says bn_eps, bn_momentum, padding and nominal_size in its metadata:
- * those win.
- * Tensors belong to `weights`. */
+/* Finds every key's tensor in the file and checks its shape. Missing counters are tolerated, as is
+ * a classifier with another number of classes or none. Names without a prefix win over prefixed
+ * ones (optimiser state, averages); several prefixes are refused. `wanted` other than auto must
+ * agree with the names in the file; auto takes timm for timm-tf, since they share names, and says
+ * so in the note. A file written by this project says bn_eps, bn_momentum, padding and nominal_size
+ * in its metadata: those win. Tensors belong to `weights`. */
 mg_status mg_keys_import(const mg_keys *keys, const mg_weights *weights, mg_key_format wanted,
                          mg_key_import *out, mg_error *err);
 void mg_key_import_free(mg_key_import *import);

@@ -3,8 +3,8 @@
  *
  * The reader refuses what the standard leaves open: duplicate keys, lone surrogates, invalid UTF-8,
  * numbers beyond a double, a byte order mark, anything after the value. It also refuses \u0000, so
- * that every string is a plain C string. Nesting, node count and text size are limited, so a hostile
- * text costs bounded memory and stack. */
+ * that every string is a plain C string. Nesting, node count and text size are limited, so a
+ * hostile text costs bounded memory and stack. */
 #ifndef MG_TENSOR_JSON_H
 #define MG_TENSOR_JSON_H
 

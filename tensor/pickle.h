@@ -2,9 +2,8 @@
  *
  * A pickle is a program for a stack machine that may call any Python function by name. This machine
  * knows data only: the opcodes that PyTorch's checkpoints use, and no functions but those that the
- * caller's handlers know. Everything else is refused by name. Work and memory are linear in the size
- * of the input; nothing recurses.
- * Source of the opcodes: Lib/pickletools.py of CPython. */
+ * caller's handlers know. Everything else is refused by name. Work and memory are linear in the
+ * size of the input; nothing recurses. Source of the opcodes: Lib/pickletools.py of CPython. */
 #ifndef MG_TENSOR_PICKLE_H
 #define MG_TENSOR_PICKLE_H
 

@@ -50,9 +50,9 @@ bool mg_stored_type_by_name(const char *name, mg_stored_type *out);
 enum { MG_STORED_SHAPE_TEXT = MG_STORED_MAX_RANK * 21 + 3 };
 char *mg_stored_shape_text(const int64_t *shape, int rank, char *text);
 
-/* Copies out all elements, row-major, in the host's byte order, as they are or converted.
- * `count` is how many elements `out` holds; anything but tensor->count is refused. Conversion rounds
- * to nearest even where the target is narrower. */
+/* Copies out all elements, row-major, in the host's byte order, as they are or converted. `count`
+ * is how many elements `out` holds; anything but tensor->count is refused. Conversion rounds to
+ * nearest even where the target is narrower. */
 mg_status mg_stored_copy(const mg_stored_tensor *tensor, void *out, int64_t count, mg_error *err);
 mg_status mg_stored_to_f32(const mg_stored_tensor *tensor, float *out, int64_t count,
                            mg_error *err);

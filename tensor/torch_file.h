@@ -1,8 +1,8 @@
 /* torch_file.h: PyTorch's checkpoint files, read without Python.
  *
  * Two containers: since 1.6 a zip archive (NAME/data.pkl describes, NAME/data/KEY holds each
- * storage, NAME/byteorder says little or big); before, five pickles in a row (magic number, protocol
- * 1001, system, object, storage keys) and then, per key, a count and the raw elements.
+ * storage, NAME/byteorder says little or big); before, five pickles in a row (magic number,
+ * protocol 1001, system, object, storage keys) and then, per key, a count and the raw elements.
  * Source: torch/serialization.py. */
 #ifndef MG_TENSOR_TORCH_FILE_H
 #define MG_TENSOR_TORCH_FILE_H

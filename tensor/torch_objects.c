@@ -117,7 +117,8 @@ static mg_pickle_value *call(void *context, int tag, const mg_pickle_value *argu
     return mg_torch_as_tensor(data) ? (mg_pickle_value *)data : bad(err, "parameter");
 }
 
-/* ('storage', type, key, location, count) and, in the legacy format, None or (key, offset, count). */
+/* ('storage', type, key, location, count) and, in the legacy format, a view: None or (key, offset,
+ * count). */
 static mg_pickle_value *find_storage(void *context, const mg_pickle_value *id, mg_error *err) {
     mg_torch_objects *o = context;
     if (id->type != MG_PICKLE_TUPLE || id->count < 5) return bad(err, "storage");

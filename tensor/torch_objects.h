@@ -1,8 +1,8 @@
 /* torch_objects.h: what the pickles inside PyTorch's checkpoints are made of.
  *
  * The globals on the list (torch_objects.c) are state dictionaries, storages and tensors. Running a
- * pickle collects every storage and tensor it mentions; the container (torch_file.c) then says where
- * the storages' bytes lie, and only then are tensors checked against them. */
+ * pickle collects every storage and tensor it mentions; the container (torch_file.c) then says
+ * where the storages' bytes lie, and only then are tensors checked against them. */
 #ifndef MG_TENSOR_TORCH_OBJECTS_H
 #define MG_TENSOR_TORCH_OBJECTS_H
 

@@ -8,7 +8,9 @@
 #include "tensor/weights.h"
 
 /* magic number, protocol 1001, system {} */
-#define HEAD        "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.\x80\x02}."
+#define HEAD                                                                                       \
+    "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."                                    \
+    "\x80\x02M\xe9\x03.\x80\x02}."
 #define GLOBAL_DICT "ccollections\nOrderedDict\n"
 #define STORAGE(count, view)                                                                       \
     "(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\0"                                         \

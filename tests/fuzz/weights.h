@@ -7,8 +7,8 @@
 
 #include "tensor/weights.h"
 
-/* Opens, reads every element of every tensor, closes. A reader promises that counts fit the file, so
- * a buffer as large as the tensor is no danger. */
+/* Opens, reads every element of every tensor, closes. A reader promises that counts fit the file,
+ * so a buffer as large as the tensor is no danger. */
 static inline void open_and_read(const uint8_t *data, size_t size) {
     mg_error err = {0};
     mg_weights *w = mg_weights_open_memory(data, size, &err);

@@ -206,7 +206,7 @@ Test(keymap, tolerated) {
     cr_assert(strstr(got.note, "head re-initialised (none in the file)"), "%s", got.note);
     mg_key_import_free(&got);
 
-    /* Our own file tells what the names cannot; moments of the optimiser are not another network. */
+    /* Our own file tells what the names cannot; moments are no second network. */
     v = (variation){.format = MG_KEYS_TORCHVISION,
                     .classes = 1,
                     .add = "adam.m.features.0.0.weight",

@@ -47,7 +47,8 @@ save_file(types, path("types.safetensors"))
 special = [0.0, -0.0, 1.0, 65504.0, 2.0**-24, 2.0**-14, float("inf"), float("-inf"), 1 / 3]
 save_file({"half": torch.tensor(special).half(), "bfloat": torch.tensor(special).bfloat16(),
            "half_as_float": torch.tensor(special).half().float(),
-           "bfloat_as_float": torch.tensor(special).bfloat16().float()}, path("special.safetensors"))
+           "bfloat_as_float": torch.tensor(special).bfloat16().float()},
+          path("special.safetensors"))
 
 # Views of one storage: transposed, every second column, a part, and the whole.
 base = values((4, 6))
