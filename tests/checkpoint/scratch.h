@@ -13,7 +13,7 @@ static char scratch[256];
 
 static inline void scratch_create(void) {
     const char *base = getenv("TMPDIR");
-    snprintf(scratch, sizeof scratch, "%s/mg-test-XXXXXX", base && *base ? base : "/tmp");
+    snprintf(scratch, sizeof scratch, "%s/mg-test-XXXXXX", base && *base ? base : P_tmpdir);
     cr_assert(mkdtemp(scratch), "cannot create %s", scratch);
 }
 
