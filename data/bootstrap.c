@@ -38,10 +38,14 @@ typedef struct job {
     const mg_metric_options *metrics;
     uint64_t seed;
     int32_t clusters;
-    int resamples;
-    double *values;    /* [MG_METRIC_COUNT][resamples] */
+    int resamples, views;
+    double *values;    /* [views][MG_METRIC_COUNT][resamples] */
     uint32_t *weights; /* [threads][clusters] */
 } job;
+
+static double *values_of(const job *j, int view, int metric) {
+    return j->values + (size_t)(view * MG_METRIC_COUNT + metric) * (size_t)j->resamples;
+}
 
 static void draw_patients(const job *j, int resample, uint32_t *weight) {
     mg_rng_key key = {.seed = j->seed, .purpose = MG_RNG_BOOTSTRAP, .sample = (uint32_t)resample};
@@ -55,18 +59,18 @@ static void resample_chunk(void *arg, int64_t chunk, int thread) {
     uint32_t *weight = j->weights + (size_t)thread * (size_t)j->clusters;
     int first = (int)chunk * RESAMPLES_PER_CHUNK;
     for (int r = first; r < first + RESAMPLES_PER_CHUNK && r < j->resamples; r++) {
-        mg_metrics m;
+        mg_metrics m[MG_METRIC_MAX_VIEWS];
         draw_patients(j, r, weight);
-        mg_ranking_metrics(j->ranking, weight, j->metrics, &m);
-        for (int k = 0; k < MG_METRIC_COUNT; k++)
-            j->values[(size_t)k * (size_t)j->resamples + (size_t)r] = m.value[k];
+        mg_ranking_metrics(j->ranking, weight, j->metrics, j->views, m);
+        for (int v = 0; v < j->views; v++)
+            for (int k = 0; k < MG_METRIC_COUNT; k++) values_of(j, v, k)[r] = m[v].value[k];
     }
 }
 
 static mg_status run(job *j, const mg_bootstrap_options *options, const mg_metrics *point,
-                     mg_interval interval[MG_METRIC_COUNT], mg_error *err) {
+                     mg_interval (*interval)[MG_METRIC_COUNT], mg_error *err) {
     size_t threads = (size_t)mg_pool_threads(options->pool), resamples = (size_t)j->resamples;
-    j->values = malloc(MG_METRIC_COUNT * resamples * sizeof *j->values);
+    j->values = malloc((size_t)j->views * MG_METRIC_COUNT * resamples * sizeof *j->values);
     j->weights = malloc(threads * (size_t)j->clusters * sizeof *j->weights);
     mg_status status = MG_OK;
     if (j->values && j->weights) {
@@ -74,10 +78,12 @@ static mg_status run(job *j, const mg_bootstrap_options *options, const mg_metri
                         (j->resamples + RESAMPLES_PER_CHUNK - 1) / RESAMPLES_PER_CHUNK,
                         resample_chunk, j);
         double level = options->level > 0 ? options->level : 0.95;
-        for (int k = 0; k < MG_METRIC_COUNT; k++) {
-            interval[k].value = point->value[k];
-            mg_percentile_interval(j->values + (size_t)k * resamples, resamples, level,
-                                   &interval[k].low, &interval[k].high);
+        for (int v = 0; v < j->views; v++) {
+            for (int k = 0; k < MG_METRIC_COUNT; k++) {
+                mg_interval *i = &interval[v][k];
+                i->value = point[v].value[k];
+                mg_percentile_interval(values_of(j, v, k), resamples, level, &i->low, &i->high);
+            }
         }
     } else {
         status = mg_fail(err, MG_ERR_MEMORY, "no memory for %zu bootstrap resamples of %d patients",
@@ -88,24 +94,38 @@ static mg_status run(job *j, const mg_bootstrap_options *options, const mg_metri
     return status;
 }
 
-mg_status mg_bootstrap_metrics(const mg_eval_set *set, const mg_metric_options *metrics,
-                               const mg_bootstrap_options *options, mg_metrics *out,
-                               mg_interval interval[MG_METRIC_COUNT], mg_error *err) {
-    mg_metrics point;
-    mg_status status = mg_metrics_compute(set, metrics, &point, err);
-    if (status) return status;
+mg_status mg_bootstrap_views(const mg_eval_set *set, const mg_metric_options *metrics, int views,
+                             const mg_bootstrap_options *options, mg_metrics *out,
+                             mg_interval (*interval)[MG_METRIC_COUNT], mg_error *err) {
     if (options->resamples < 0 || options->resamples > 1000000)
         return mg_fail(err, MG_ERR_ARG, "%d bootstrap resamples; 1 to 1,000,000 are possible",
                        options->resamples);
+    for (int v = 0; v < views; v++) {
+        mg_status status = mg_metrics_compute(set, &metrics[v], &out[v], err);
+        if (status) return status;
+    }
     mg_ranking ranking;
-    if ((status = mg_ranking_create(set, &ranking, err))) return status;
+    mg_status status = mg_ranking_create(set, &ranking, err);
+    if (status) return status;
     job j = {.ranking = &ranking,
              .metrics = metrics,
              .seed = options->seed,
              .clusters = set->cluster ? set->clusters : (int32_t)set->count,
-             .resamples = options->resamples ? options->resamples : 2000};
-    status = run(&j, options, &point, interval, err);
+             .resamples = options->resamples ? options->resamples : 2000,
+             .views = views};
+    status = run(&j, options, out, interval, err);
     mg_ranking_free(&ranking);
-    if (!status && out) *out = point;
     return status;
+}
+
+mg_status mg_bootstrap_metrics(const mg_eval_set *set, const mg_metric_options *metrics,
+                               const mg_bootstrap_options *options, mg_metrics *out,
+                               mg_interval interval[MG_METRIC_COUNT], mg_error *err) {
+    mg_metrics point;
+    mg_interval one[1][MG_METRIC_COUNT];
+    mg_status status = mg_bootstrap_views(set, metrics, 1, options, &point, one, err);
+    if (status) return status;
+    memcpy(interval, one[0], sizeof one[0]);
+    if (out) *out = point;
+    return MG_OK;
 }

@@ -28,6 +28,12 @@ mg_status mg_bootstrap_metrics(const mg_eval_set *set, const mg_metric_options *
                                const mg_bootstrap_options *options, mg_metrics *out,
                                mg_interval interval[MG_METRIC_COUNT], mg_error *err);
 
+/* The same for several thresholds and prevalences (up to MG_METRIC_MAX_VIEWS, all with the same
+ * bins) from the same resamples, for little more than the price of one. out[views]. */
+mg_status mg_bootstrap_views(const mg_eval_set *set, const mg_metric_options *metrics, int views,
+                             const mg_bootstrap_options *options, mg_metrics *out,
+                             mg_interval (*interval)[MG_METRIC_COUNT], mg_error *err);
+
 /* The percentile interval of `count` values (order statistics with linear interpolation, the
  * usual "type 7"); sorts them in place, NaN are left out. */
 void mg_percentile_interval(double *values, size_t count, double level, double *low, double *high);

@@ -137,70 +137,101 @@ static double f1(double tp, double fp, double positives) {
     return ratio(2 * tp, tp + fp + positives); /* 2 TP + FP + FN = TP + FP + positives */
 }
 
-/* Areas and best thresholds: one walk down the ranking, a step per distinct score. yes and no are
- * the class weights. */
-static void walk(const mg_ranking *r, const uint32_t *weight, const totals *t, double yes,
-                 double no, mg_metrics *out) {
+/* Class weights that bring the positive share of the mass to the wanted prevalence. */
+typedef struct weights {
+    double yes, no;
+} weights;
+
+static weights class_weights(const totals *t, double prevalence) {
     double P = t->positives, N = t->negatives;
-    double tp = 0, fp = 0, tp_before = 0, fp_before = 0, area = 0, average = 0, at_90 = 0;
+    if (!(prevalence > 0 && P > 0 && N > 0)) return (weights){1, 1};
+    return (weights){prevalence * (P + N) / P, (1 - prevalence) * (P + N) / N};
+}
+
+/* Areas and confusions of all views: one walk down the ranking, a step per distinct score. */
+static void walk(const mg_ranking *r, const uint32_t *weight, const totals *t, const weights *class,
+                 int views, mg_metrics *out) {
+    double P = t->positives, N = t->negatives;
+    double tp = 0, fp = 0, tp_before = 0, fp_before = 0, area = 0, at_90 = 0;
     double allowed = 0.1 * N * (1 + 1e-12); /* 0.1 is not a binary number */
-    mg_confusion *c = &out->confusion;
-    *c = (mg_confusion){0};
-    out->best_f1 = P > 0 ? 0 : NAN;
-    out->best_f1_threshold = NAN;
     for (size_t i = 0; i < r->count; i++) {
         double w = weight ? weight[r->cluster[i]] : 1;
         if (r->label[i]) tp += w;
         else fp += w;
         if (!r->closes[i] || (tp == tp_before && fp == fp_before)) continue;
         area += (fp - fp_before) * (tp_before + tp) / 2;
-        if (tp > tp_before) average += (tp - tp_before) * yes * tp / (yes * tp + no * fp);
         if (fp <= allowed) at_90 = tp;
-        if (r->probability[i] >= out->threshold) *c = (mg_confusion){.tp = tp, .fp = fp};
-        double f = P > 0 ? f1(yes * tp, no * fp, yes * P) : 0;
-        if (f > out->best_f1) {
-            out->best_f1 = f;
-            double below = i + 1 < r->count ? r->probability[i + 1] : r->probability[i];
-            out->best_f1_threshold = (r->probability[i] + below) / 2;
+        for (int v = 0; v < views; v++) {
+            if (tp > tp_before)
+                out[v].value[MG_METRIC_PR_AUC] +=
+                    (tp - tp_before) * class[v].yes * tp / (class[v].yes * tp + class[v].no * fp);
+            if (r->probability[i] >= out[v].threshold)
+                out[v].confusion = (mg_confusion){.tp = tp, .fp = fp};
         }
         tp_before = tp;
         fp_before = fp;
     }
-    out->value[MG_METRIC_ROC_AUC] = ratio(area, P * N);
-    out->value[MG_METRIC_PR_AUC] = ratio(average, P);
-    out->value[MG_METRIC_SENSITIVITY_AT_90] = N > 0 ? ratio(at_90, P) : NAN;
-    *c = (mg_confusion){yes * c->tp, no * c->fp, yes * (P - c->tp), no * (N - c->fp)};
+    for (int v = 0; v < views; v++) {
+        double *value = out[v].value;
+        value[MG_METRIC_ROC_AUC] = ratio(area, P * N);
+        value[MG_METRIC_PR_AUC] = ratio(value[MG_METRIC_PR_AUC], P);
+        value[MG_METRIC_SENSITIVITY_AT_90] = N > 0 ? ratio(at_90, P) : NAN;
+    }
 }
 
-void mg_ranking_metrics(const mg_ranking *r, const uint32_t *cluster_weight,
-                        const mg_metric_options *options, mg_metrics *out) {
-    int bins = options->bins ? options->bins : 10;
-    MG_ASSERT(bins > 0 && bins <= MG_METRIC_MAX_BINS);
-    totals t;
-    sum_up(r, cluster_weight, bins, &t);
-    double P = t.positives, N = t.negatives, all = P + N, yes = 1, no = 1;
-    if (options->prevalence > 0 && P > 0 && N > 0) {
-        yes = options->prevalence * all / P;
-        no = (1 - options->prevalence) * all / N;
-    }
-    *out = (mg_metrics){.threshold = options->threshold,
-                        .prevalence = ratio(yes * P, all),
-                        .positives = (size_t)P,
-                        .negatives = (size_t)N};
-    walk(r, cluster_weight, &t, yes, no, out);
-    const mg_confusion *c = &out->confusion;
-    double *v = out->value;
+/* What follows from the sums and, at the threshold, from the confusion. */
+static void finish(const totals *t, weights class, int bins, mg_metrics *m) {
+    double P = t->positives, N = t->negatives, yes = class.yes, no = class.no, *v = m->value;
+    mg_confusion *c = &m->confusion;
+    *c = (mg_confusion){yes * c->tp, no * c->fp, yes * (P - c->tp), no * (N - c->fp)};
+    m->prevalence = ratio(yes * P, P + N);
+    m->positives = (size_t)P;
+    m->negatives = (size_t)N;
     v[MG_METRIC_PRECISION] = ratio(c->tp, c->tp + c->fp);
     v[MG_METRIC_RECALL] = ratio(c->tp, c->tp + c->fn);
     v[MG_METRIC_SPECIFICITY] = ratio(c->tn, c->tn + c->fp);
     v[MG_METRIC_F1] = P > 0 ? f1(c->tp, c->fp, yes * P) : NAN;
     v[MG_METRIC_PROBABILISTIC_F1] =
-        P > 0 ? f1(yes * t.p_positive, no * t.p_negative, yes * P) : NAN;
-    v[MG_METRIC_BRIER] = ratio(yes * t.error_positive + no * t.error_negative, all);
+        P > 0 ? f1(yes * t->p_positive, no * t->p_negative, yes * P) : NAN;
+    v[MG_METRIC_BRIER] = ratio(yes * t->error_positive + no * t->error_negative, P + N);
     double gap = 0;
     for (int b = 0; b < bins; b++)
-        gap += fabs(yes * (t.bin_n[1][b] - t.bin_p[1][b]) - no * t.bin_p[0][b]);
-    v[MG_METRIC_ECE] = ratio(gap, all);
+        gap += fabs(yes * (t->bin_n[1][b] - t->bin_p[1][b]) - no * t->bin_p[0][b]);
+    v[MG_METRIC_ECE] = ratio(gap, P + N);
+}
+
+void mg_ranking_metrics(const mg_ranking *r, const uint32_t *cluster_weight,
+                        const mg_metric_options *options, int views, mg_metrics *out) {
+    int bins = options->bins ? options->bins : 10;
+    weights class[MG_METRIC_MAX_VIEWS];
+    MG_ASSERT(bins > 0 && bins <= MG_METRIC_MAX_BINS);
+    MG_ASSERT(views > 0 && views <= MG_METRIC_MAX_VIEWS);
+    totals t;
+    sum_up(r, cluster_weight, bins, &t);
+    for (int v = 0; v < views; v++) {
+        MG_ASSERT(options[v].bins == options->bins);
+        class[v] = class_weights(&t, options[v].prevalence);
+        out[v] = (mg_metrics){.threshold = options[v].threshold};
+    }
+    walk(r, cluster_weight, &t, class, views, out);
+    for (int v = 0; v < views; v++) finish(&t, class[v], bins, &out[v]);
+}
+
+/* The threshold with the highest F1; of equals, the highest threshold. */
+static void find_best(const mg_ranking *r, double prevalence, mg_metrics *m) {
+    double tp = 0, fp = 0, P = (double)m->positives, N = (double)m->negatives;
+    weights class = class_weights(&(totals){.positives = P, .negatives = N}, prevalence);
+    m->best_f1 = P > 0 ? 0 : NAN;
+    m->best_f1_threshold = NAN;
+    for (size_t i = 0; i < r->count && P > 0; i++) {
+        if (r->label[i]) tp++;
+        else fp++;
+        double f = r->closes[i] ? f1(class.yes * tp, class.no * fp, class.yes * P) : 0;
+        if (f <= m->best_f1) continue;
+        m->best_f1 = f;
+        double below = i + 1 < r->count ? r->probability[i + 1] : r->probability[i];
+        m->best_f1_threshold = (r->probability[i] + below) / 2;
+    }
 }
 
 mg_status mg_metrics_compute(const mg_eval_set *set, const mg_metric_options *options,
@@ -213,7 +244,8 @@ mg_status mg_metrics_compute(const mg_eval_set *set, const mg_metric_options *op
     mg_ranking ranking;
     mg_status status = mg_ranking_create(set, &ranking, err);
     if (status) return status;
-    mg_ranking_metrics(&ranking, NULL, options, out);
+    mg_ranking_metrics(&ranking, NULL, options, 1, out);
+    find_best(&ranking, options->prevalence, out);
     mg_ranking_free(&ranking);
     return MG_OK;
 }

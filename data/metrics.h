@@ -46,7 +46,7 @@ typedef struct mg_eval_set {
     int32_t clusters;
 } mg_eval_set;
 
-enum { MG_METRIC_MAX_BINS = 64 };
+enum { MG_METRIC_MAX_BINS = 64, MG_METRIC_MAX_VIEWS = 8 };
 
 typedef struct mg_metric_options {
     double threshold;  /* of the confusion matrix and what follows from it */
@@ -104,8 +104,9 @@ typedef struct mg_ranking {
 
 mg_status mg_ranking_create(const mg_eval_set *set, mg_ranking *out, mg_error *err);
 void mg_ranking_free(mg_ranking *ranking);
-/* Metrics with each item counted cluster_weight[cluster] times (NULL: once). */
+/* Metrics (best_f1 and its threshold left out) with each item counted cluster_weight[cluster] times
+ * (NULL: once), for several thresholds and prevalences at once; all with the same bins. */
 void mg_ranking_metrics(const mg_ranking *ranking, const uint32_t *cluster_weight,
-                        const mg_metric_options *options, mg_metrics *out);
+                        const mg_metric_options *options, int views, mg_metrics *out);
 
 #endif

@@ -6,18 +6,23 @@
 
 static mg_status evaluate_views(const mg_eval_set *set, const mg_evaluation_options *options,
                                 mg_evaluation *out, mg_error *err) {
-    for (int p = 0; p < MG_PREVALENCES; p++) {
-        for (int t = 0; t < MG_THRESHOLDS; t++) {
-            mg_metric_options how = {.threshold = t == MG_AT_HALF ? 0.5 : out->threshold,
-                                     .prevalence = p == MG_BALANCED ? 0.5 : 0,
-                                     .bins = options->bins};
-            mg_evaluation_view *view = &out->view[p][t];
-            mg_status status = mg_bootstrap_metrics(set, &how, &options->bootstrap, &view->metrics,
-                                                    view->interval, err);
-            if (status) return status;
-        }
+    enum { VIEWS = MG_PREVALENCES * MG_THRESHOLDS };
+    mg_metric_options how[VIEWS];
+    mg_metrics metrics[VIEWS];
+    mg_interval interval[VIEWS][MG_METRIC_COUNT];
+    for (int v = 0; v < VIEWS; v++)
+        how[v] =
+            (mg_metric_options){.threshold = v % MG_THRESHOLDS == MG_AT_HALF ? 0.5 : out->threshold,
+                                .prevalence = v / MG_THRESHOLDS == MG_BALANCED ? 0.5 : 0,
+                                .bins = options->bins};
+    mg_status status =
+        mg_bootstrap_views(set, how, VIEWS, &options->bootstrap, metrics, interval, err);
+    for (int v = 0; v < VIEWS && !status; v++) {
+        mg_evaluation_view *view = &out->view[v / MG_THRESHOLDS][v % MG_THRESHOLDS];
+        view->metrics = metrics[v];
+        memcpy(view->interval, interval[v], sizeof interval[v]);
     }
-    return MG_OK;
+    return status;
 }
 
 static mg_status evaluate_curves(const mg_eval_set *set, mg_evaluation *out, mg_error *err) {
