@@ -87,13 +87,14 @@ uint64_t mg_dicom_scan_fragments(mg_dicom *d, uint64_t position, uint64_t end, b
                                  mg_dicom_status *status) {
     scan s = {.d = d, .end = end, .store = store, .first = true};
     while (!s.failed && !s.quiet) {
-        if (end - position < 8) {
+        bool too_far = end - position < 8 && is_marker(d, position - 1, end);
+        if (end - position < 8 && !too_far) {
             complain(&s, position, "no sequence delimiter: the data ends");
             d->truncated = d->truncated || (store && position != end);
             position = end;
             break;
         }
-        uint32_t word = mg_dicom_u32(d->bytes + position, false);
+        uint32_t word = too_far ? 0 : mg_dicom_u32(d->bytes + position, false);
         if (word == ITEM) {
             position = take_item(&s, position + 8, mg_dicom_u32(d->bytes + position + 4, false));
             continue;

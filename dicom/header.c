@@ -142,7 +142,10 @@ bool mg_dicom_detect_encoding(const mg_dicom *d, uint64_t position, bool *implic
     if (d->size - position < 8) return false;
     const uint8_t *p = d->bytes + position;
     *big_endian = guess_order(p, *big_endian);
-    if (mg_dicom_u16(p, *big_endian) == 0 && mg_dicom_u16(p + 2, *big_endian) != 0) return false;
+    /* Group 0 only begins a command set, with its length; else it is padding. */
+    if (mg_dicom_u16(p, *big_endian) == 0 &&
+        (mg_dicom_u16(p + 2, *big_endian) != 0 || mg_dicom_u32(p + 4, *big_endian) == 0))
+        return false;
     if (mg_dicom_looks_explicit(d, position, d->size, *big_endian)) {
         *implicit = false;
         return true;
