@@ -36,9 +36,14 @@ mg_status mg_crop_from_name(const char *name, mg_crop_mode *out, mg_error *err) 
 
 void mg_preprocess_text(const mg_preprocess_settings *s, char *out, size_t size) {
     char reduce[16] = "auto";
+    char margin[32];
+    for (int digits = 1; digits <= 9; digits++) { /* the shortest that reads back the same */
+        snprintf(margin, sizeof margin, "%.*g", digits, (double)s->margin);
+        if (strtof(margin, NULL) == s->margin) break;
+    }
     if (s->reduce >= 0) snprintf(reduce, sizeof reduce, "%d", s->reduce);
-    snprintf(out, size, "%ux%u window=%s crop=%s margin=%.9g reduce=%s", s->height, s->width,
-             windows[s->window], crops[s->crop], (double)s->margin, reduce);
+    snprintf(out, size, "%ux%u window=%s crop=%s margin=%s reduce=%s", s->height, s->width,
+             windows[s->window], crops[s->crop], margin, reduce);
 }
 
 static mg_status bad_word(const char *word, mg_error *err) {

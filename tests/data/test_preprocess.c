@@ -201,7 +201,7 @@ Test(preprocess, settings_as_text) {
     mg_preprocess_settings s = mg_preprocess_defaults(), t;
     char text[160], again[160];
     mg_preprocess_text(&s, text, sizeof text);
-    cr_assert_str_eq(text, "955x500 window=seed crop=breast margin=0.00999999978 reduce=0");
+    cr_assert_str_eq(text, "955x500 window=seed crop=breast margin=0.01 reduce=0");
     s.height = 64, s.width = 32, s.window = MG_WINDOW_NONE, s.crop = MG_CROP_ZERO;
     s.margin = 0.125f, s.reduce = MG_REDUCE_AUTO;
     mg_preprocess_text(&s, text, sizeof text);
