@@ -39,12 +39,18 @@ static inline double exponential(double x) {
     return p * scale;
 }
 
+/* To 0…1. Only rounding, overflow and NaN (which becomes 0) can be outside. */
+static inline double limited(double y) {
+    y = y > 0 ? y : 0;
+    return y < 1 ? y : 1;
+}
+
 /* PS3.3 C.11.2.1.2.1. With w = 1 both borders are the same and the ramp between them is empty. */
 static void linear(double c, double w, double *x, size_t n) {
     double low = c - 0.5 - (w - 1) / 2, high = c - 0.5 + (w - 1) / 2;
     double divisor = w > 1 ? w - 1 : 1;
     for (size_t i = 0; i < n; i++) {
-        double y = (x[i] - (c - 0.5)) / divisor + 0.5;
+        double y = limited((x[i] - (c - 0.5)) / divisor + 0.5);
         y = x[i] > high ? 1.0 : y;
         x[i] = x[i] <= low ? 0.0 : y;
     }
@@ -54,7 +60,7 @@ static void linear(double c, double w, double *x, size_t n) {
 static void linear_exact(double c, double w, double *x, size_t n) {
     double low = c - w / 2, high = c + w / 2;
     for (size_t i = 0; i < n; i++) {
-        double y = (x[i] - c) / w + 0.5;
+        double y = limited((x[i] - c) / w + 0.5);
         y = x[i] > high ? 1.0 : y;
         x[i] = x[i] <= low ? 0.0 : y;
     }
@@ -84,11 +90,7 @@ void mg_dicom_modality_values(const mg_dicom_modality *m, double *x, size_t n) {
 
 static void range(double least, double most, double *x, size_t n) {
     double width = most > least ? most - least : 1;
-    for (size_t i = 0; i < n; i++) {
-        double y = (x[i] - least) / width;
-        y = y < 0 ? 0 : y;
-        x[i] = y > 1 ? 1 : y;
-    }
+    for (size_t i = 0; i < n; i++) { x[i] = limited((x[i] - least) / width); }
 }
 
 void mg_dicom_grey_values(const mg_dicom_grey *g, double *x, size_t n) {

@@ -1,7 +1,9 @@
 /* j2k.c: JPEG 2000 and HTJ2K through OpenJPEG 2.5, behind the gate of j2k_gate.c.
  *
- * The codestream is given to the decoder without its JP2 wrapping, in strict mode: what the decoder
- * only warns about is an error here, unless the caller takes partial images. */
+ * The codestream is given to the decoder without its JP2 wrapping and always in strict mode: its
+ * lenient mode was seen to read far outside its buffers. What the decoder only warns about is an
+ * error here, unless the caller takes partial images; of a truncated stream those are to be had only
+ * when the part that is left makes whole tiles. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -137,17 +139,17 @@ static bool store_image(const opj_image_t *image, const mg_dicom_j2k_header *h,
 /* --- decoding --------------------------------------------------------------------------------- */
 
 /* false: m->error says why. */
-static bool decode(opj_codec_t *codec, opj_stream_t *stream, int reduce, bool strict,
+static bool decode(opj_codec_t *codec, opj_stream_t *stream, int reduce, bool whole,
                    opj_image_t **image) {
     opj_dparameters_t parameters;
     opj_set_default_decoder_parameters(&parameters);
     parameters.cp_reduce = (OPJ_UINT32)reduce;
     if (!opj_setup_decoder(codec, &parameters)) return false;
-    if (!opj_decoder_set_strict_mode(codec, strict)) return false;
+    if (!opj_decoder_set_strict_mode(codec, OPJ_TRUE)) return false;
     if (!opj_read_header(stream, codec, image)) return false;
     if (!opj_decode(codec, stream, *image)) return false;
     /* After the last tile: complains about what is missing at the end. The gate has seen to it. */
-    return opj_end_decompress(codec, stream) || !strict;
+    return opj_end_decompress(codec, stream) || !whole;
 }
 
 static mg_dicom_status check(const mg_dicom_j2k_header *h, const mg_dicom_codec_frame *frame,
@@ -191,7 +193,7 @@ mg_dicom_status mg_dicom_j2k_decode(const uint8_t *data, const mg_dicom_j2k_head
         opj_set_error_handler(codec, on_error, &m);
         opj_set_warning_handler(codec, on_warning, &m);
         opj_set_info_handler(codec, on_info, NULL);
-        bool good = decode(codec, stream, reduce, !partial_ok, &image);
+        bool good = decode(codec, stream, reduce, header->complete, &image);
         bool damaged = m.damage || !header->complete;
         if (!good || (damaged && !partial_ok))
             status = mg_dicom_fail(err, MG_DICOM_ERR_PIXELS, 0, "JPEG 2000: %s",

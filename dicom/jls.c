@@ -1,13 +1,11 @@
-/* jls.c: JPEG-LS (ITU-T T.87) through CharLS, behind a header check of our own. */
+/* jls.c: the markers of JPEG-LS (ITU-T T.87): frame header, preset parameters, scans. */
 #include <stdlib.h>
 
-#include <charls/charls.h>
-
-#include "dicom/pixel.h"
+#include "dicom/jls.h"
 
 /* --- header ----------------------------------------------------------------------------------- */
 
-enum { SOI = 0xD8, EOI = 0xD9, SOS = 0xDA, SOF_LS = 0xF7, LSE = 0xF8 };
+enum { SOI = 0xD8, EOI = 0xD9, SOS = 0xDA, DRI = 0xDD, APP8 = 0xE8, SOF_LS = 0xF7, LSE = 0xF8 };
 
 static mg_dicom_status broken(mg_dicom_error *err, size_t at, const char *what) {
     return mg_dicom_fail(err, MG_DICOM_ERR_PIXELS, at, "JPEG-LS: %s at byte %zu", what, at);
@@ -61,82 +59,174 @@ mg_dicom_status mg_dicom_jls_read_header(const uint8_t *data, size_t size, mg_di
 
 /* --- decoding --------------------------------------------------------------------------------- */
 
-static const char *explain(charls_jpegls_errc code) {
-    switch ((int)code) {
-    case CHARLS_JPEGLS_ERRC_SOURCE_BUFFER_TOO_SMALL: return "data ends early";
-    case CHARLS_JPEGLS_ERRC_INVALID_ENCODED_DATA: return "impossible entropy-coded data";
-    case CHARLS_JPEGLS_ERRC_TOO_MUCH_ENCODED_DATA: return "more entropy-coded data than pixels";
-    case CHARLS_JPEGLS_ERRC_NOT_ENOUGH_MEMORY: return "no memory";
-    case CHARLS_JPEGLS_ERRC_END_OF_IMAGE_MARKER_NOT_FOUND: return "no end marker";
-    default: return charls_get_error_message(code);
-    }
-}
-
-/* Component planes, as a scan without interleaving leaves them, to pixels. */
-static void interleave(const uint8_t *p, size_t pixels, size_t samples, size_t word, uint8_t *out) {
-    for (size_t c = 0; c < samples; c++)
-        for (size_t i = 0; i < pixels; i++, p += word)
-            memcpy(out + (i * samples + c) * word, p, word);
-}
-
-/* 8-bit samples in words of another size, from the end so that they may share the buffer. */
-static void widen(uint8_t *samples, size_t n, size_t word) {
-    for (size_t i = n; i-- > 0;) {
-        uint64_t v = samples[i];
-        if (word == 2) memcpy(samples + i * 2, &(uint16_t){(uint16_t)v}, 2);
-        else if (word == 4) memcpy(samples + i * 4, &(uint32_t){(uint32_t)v}, 4);
-    }
-}
-static void widen16(uint8_t *samples, size_t n) {
-    for (size_t i = n; i-- > 0;) {
-        uint16_t v;
-        memcpy(&v, samples + i * 2, 2);
-        memcpy(samples + i * 4, &(uint32_t){v}, 4);
-    }
-}
-
-typedef struct job {
+typedef struct stream {
     const uint8_t *data;
-    size_t size;
+    size_t size, at;
     const mg_dicom_jls_header *header;
-    const mg_dicom_codec_frame *frame;
-    size_t word; /* bytes of a sample as CharLS writes it */
-    uint8_t *out;
-} job;
+    uint8_t ids[3];            /* of the components, from the frame header */
+    unsigned decoded;          /* components that had their scan, one bit each */
+    mg_jls_parameters presets; /* 0: default */
+    uint16_t *samples;
+    bool damaged; /* and that is allowed */
+    const mg_dicom_codec_options *options;
+    mg_dicom_error *err;
+} stream;
 
-/* Decodes with `decoder`; planes go through a second buffer. */
-static charls_jpegls_errc decode(charls_jpegls_decoder *decoder, const job *j, bool *mismatch) {
-    charls_frame_info info = {0};
-    charls_interleave_mode mode = CHARLS_INTERLEAVE_MODE_NONE;
-    size_t pixels = (size_t)j->header->rows * j->header->columns;
-    size_t bytes = pixels * (size_t)j->header->components * j->word, needed = 0;
-    charls_jpegls_errc code = charls_jpegls_decoder_set_source_buffer(decoder, j->data, j->size);
-    if (!code) code = charls_jpegls_decoder_read_header(decoder);
-    if (!code) code = charls_jpegls_decoder_get_frame_info(decoder, &info);
-    if (!code) code = charls_jpegls_decoder_get_interleave_mode(decoder, &mode);
-    if (!code) code = charls_jpegls_decoder_get_destination_size(decoder, 0, &needed);
-    if (code) return code;
-    /* Both read the same header; should they ever differ, CharLS must not write. */
-    *mismatch = info.width != j->header->columns || info.height != j->header->rows ||
-                info.component_count != j->header->components ||
-                info.bits_per_sample != j->header->precision || needed != bytes;
-    if (*mismatch) return code;
-    if (mode != CHARLS_INTERLEAVE_MODE_NONE || j->header->components == 1)
-        return charls_jpegls_decoder_decode_to_buffer(decoder, j->out, bytes, 0);
-    uint8_t *planes = calloc(bytes, 1);
-    if (!planes) return CHARLS_JPEGLS_ERRC_NOT_ENOUGH_MEMORY;
-    code = charls_jpegls_decoder_decode_to_buffer(decoder, planes, bytes, 0);
-    interleave(planes, pixels, (size_t)j->header->components, j->word, j->out);
-    free(planes);
-    return code;
+static unsigned be16(const uint8_t *p) { return (unsigned)p[0] << 8 | p[1]; }
+
+static mg_dicom_status unsupported(stream *s, const char *what) {
+    return mg_dicom_fail(s->err, MG_DICOM_ERR_UNSUPPORTED, s->at, "JPEG-LS: %s at byte %zu", what,
+                         s->at);
 }
 
-/* Errors after which the rows before them are right. */
-static bool is_damage(charls_jpegls_errc code) {
-    return code == CHARLS_JPEGLS_ERRC_SOURCE_BUFFER_TOO_SMALL ||
-           code == CHARLS_JPEGLS_ERRC_INVALID_ENCODED_DATA ||
-           code == CHARLS_JPEGLS_ERRC_TOO_MUCH_ENCODED_DATA ||
-           code == CHARLS_JPEGLS_ERRC_END_OF_IMAGE_MARKER_NOT_FOUND;
+static mg_dicom_status read_presets(stream *s, const uint8_t *p, size_t length) {
+    if (length < 3) return broken(s->err, s->at, "preset segment too short");
+    if (p[2] == 4) return unsupported(s, "oversize image dimensions");
+    if (p[2] != 1) return MG_DICOM_OK; /* mapping tables: refused where a scan uses them */
+    if (length < 13) return broken(s->err, s->at, "preset segment too short");
+    s->presets = (mg_jls_parameters){.maxval = (int)be16(p + 3),
+                                     .t1 = (int)be16(p + 5),
+                                     .t2 = (int)be16(p + 7),
+                                     .t3 = (int)be16(p + 9),
+                                     .reset = (int)be16(p + 11)};
+    return MG_DICOM_OK;
+}
+
+/* SOS parameters and presets into those of the scan, all in range (C.2.3, C.2.4.1.1). */
+static mg_dicom_status set_parameters(stream *s, int near, mg_jls_parameters *p) {
+    int full = (1 << s->header->precision) - 1;
+    *p = s->presets;
+    if (!p->maxval) p->maxval = full;
+    if (p->maxval > full) return broken(s->err, s->at, "preset MAXVAL beyond the precision");
+    if (near > p->maxval / 2) return broken(s->err, s->at, "NEAR beyond half of MAXVAL");
+    p->near = near;
+    mg_jls_derive(p);
+    if (p->t1 <= near || p->t2 < p->t1 || p->t3 < p->t2 || p->t3 > p->maxval)
+        return broken(s->err, s->at, "preset thresholds out of order");
+    if (p->reset < 3 || p->reset > (p->maxval > 255 ? p->maxval : 255))
+        return broken(s->err, s->at, "preset RESET");
+    /* The counters of a context must not overflow. */
+    if (p->reset > 4096) return unsupported(s, "preset RESET above 4096");
+    return MG_DICOM_OK;
+}
+
+static mg_dicom_status judge(stream *s, mg_jls_result result, uint32_t row) {
+    static const char *const texts[] = {
+        [MG_JLS_EARLY] = "entropy-coded data ends early",
+        [MG_JLS_INVALID] = "impossible entropy-coded data",
+        [MG_JLS_LATE] = "entropy-coded data left over after the last sample",
+    };
+    if (result == MG_JLS_OK) return MG_DICOM_OK;
+    if (result == MG_JLS_MEMORY)
+        return mg_dicom_fail(s->err, MG_DICOM_ERR_MEMORY, 0, "JPEG-LS: no memory");
+    if (s->options && s->options->allow_partial) {
+        s->damaged = true;
+        return MG_DICOM_OK;
+    }
+    return mg_dicom_fail(s->err, MG_DICOM_ERR_PIXELS, s->at,
+                         "JPEG-LS: %s, in row %u of the scan at byte %zu", texts[result], row,
+                         s->at);
+}
+
+static mg_dicom_status read_scan(stream *s, const uint8_t *p, size_t length) {
+    int components = length >= 3 ? p[2] : 0, first = 0;
+    if (components < 1 || length != 6 + 2 * (size_t)components)
+        return broken(s->err, s->at, "scan header length");
+    const uint8_t *rest = p + 3 + 2 * components;
+    if (components != 1 && components != s->header->components)
+        return unsupported(s, "a scan of some of the components");
+    while (first < s->header->components && s->ids[first] != p[3]) first++;
+    for (int c = 0; c < components; c++) {
+        if (first + c >= s->header->components || s->ids[first + c] != p[3 + 2 * c])
+            return broken(s->err, s->at, "scan of a component that is not there");
+        if (p[4 + 2 * c]) return unsupported(s, "mapping table");
+        if (s->decoded >> (first + c) & 1) return broken(s->err, s->at, "component coded twice");
+        s->decoded |= 1u << (first + c);
+    }
+    int interleave = components > 1 ? rest[1] : 0;
+    if (rest[2] & 15) return unsupported(s, "point transform");
+    if (components > 1 && interleave != 1 && interleave != 2)
+        return broken(s->err, s->at, "interleave mode");
+    mg_jls_scan scan = {.data = s->data + s->at + 2 + length,
+                        .size = s->size - s->at - 2 - length,
+                        .rows = s->header->rows,
+                        .columns = s->header->columns,
+                        .components = components,
+                        .interleave = interleave,
+                        .out = s->samples + first,
+                        .step = (size_t)s->header->components};
+    mg_dicom_status status = set_parameters(s, rest[0], &scan.parameters);
+    if (status != MG_DICOM_OK) return status;
+    size_t used;
+    uint32_t row;
+    status = judge(s, mg_jls_decode_scan(&scan, &used, &row), row);
+    s->at += 2 + length + used;
+    return status;
+}
+
+/* All components in the frame header's order; more than three were refused before. */
+static unsigned all_components(const stream *s) { return (1u << s->header->components) - 1; }
+
+static mg_dicom_status read_segment(stream *s, uint8_t code, const uint8_t *p, size_t length) {
+    switch (code) {
+    case SOF_LS:
+        for (int c = 0; c < s->header->components; c++) s->ids[c] = p[8 + 3 * c];
+        break;
+    case LSE: return read_presets(s, p, length);
+    case DRI:
+        for (size_t i = 2; i < length; i++)
+            if (p[i]) return unsupported(s, "restart intervals");
+        break;
+    case APP8:
+        if (length >= 7 && memcmp(p + 2, "mrfx", 4) == 0 && p[6])
+            return unsupported(s, "colour transform");
+        break;
+    default: break;
+    }
+    return MG_DICOM_OK;
+}
+
+/* The segments were checked up to the first scan; those behind it are checked here. */
+static mg_dicom_status read_stream(stream *s) {
+    s->at = 2;
+    while (s->decoded != all_components(s)) {
+        while (s->at + 1 < s->size && s->data[s->at] == 0xFF && s->data[s->at + 1] == 0xFF) s->at++;
+        if (s->size - s->at < 4 || s->data[s->at] != 0xFF || s->data[s->at + 1] < 0xC0 ||
+            (s->data[s->at + 1] >= 0xD0 && s->data[s->at + 1] <= EOI)) {
+            if (s->options && s->options->allow_partial && s->decoded) {
+                s->damaged = true;
+                return MG_DICOM_OK;
+            }
+            return broken(s->err, s->at, "the data ends before the last scan");
+        }
+        const uint8_t *p = s->data + s->at + 2;
+        size_t length = be16(p);
+        if (length < 2 || length > s->size - s->at - 2)
+            return broken(s->err, s->at, "segment length");
+        mg_dicom_status status;
+        if (s->data[s->at + 1] == SOS) {
+            status = read_scan(s, p, length);
+        } else {
+            status = read_segment(s, s->data[s->at + 1], p, length);
+            s->at += 2 + length;
+        }
+        if (status != MG_DICOM_OK) return status;
+        if (s->damaged) return MG_DICOM_OK;
+    }
+    bool ended = false;
+    for (size_t at = s->at; at + 1 < s->size && s->data[at] == 0xFF; at++)
+        if (s->data[at + 1] == EOI) ended = true;
+    if (!ended && s->options && s->options->on_warning)
+        s->options->on_warning(s->options->warning_arg, s->at, "JPEG-LS: no end marker (EOI)");
+    return MG_DICOM_OK;
+}
+
+/* Samples of 16 bits to words of another size. */
+static void narrow(const uint16_t *from, size_t n, int word_bytes, void *out) {
+    if (word_bytes == 1)
+        for (size_t i = 0; i < n; i++) ((uint8_t *)out)[i] = (uint8_t)from[i];
+    else
+        for (size_t i = 0; i < n; i++) ((uint32_t *)out)[i] = from[i];
 }
 
 mg_dicom_status mg_dicom_jls_decode(const uint8_t *data, size_t size,
@@ -144,29 +234,27 @@ mg_dicom_status mg_dicom_jls_decode(const uint8_t *data, size_t size,
                                     const mg_dicom_codec_frame *frame, void *out,
                                     const mg_dicom_codec_options *options, mg_dicom_error *err) {
     size_t n = (size_t)header->rows * header->columns * (size_t)header->components;
-    size_t word = header->precision <= 8 ? 1 : 2, to = (size_t)frame->word_bytes;
     if (header->rows != frame->rows || header->columns != frame->columns ||
-        header->components != frame->samples || word > to || to > 4)
+        header->components != frame->samples || header->precision > frame->word_bytes * 8 ||
+        frame->word_bytes == 8)
         return mg_dicom_fail(err, MG_DICOM_ERR_ARG, 0, "JPEG-LS: not the described frame");
-    /* A row costs at least a bit per component: what is shorter cannot be whole, however flat. */
-    if ((uint64_t)size * 8 < (uint64_t)header->rows * (uint64_t)header->components)
-        return broken(err, size, "data ends early");
-    charls_jpegls_decoder *decoder = charls_jpegls_decoder_create();
-    if (!decoder) return mg_dicom_fail(err, MG_DICOM_ERR_MEMORY, 0, "JPEG-LS: no memory");
-    memset(out, 0, n * to); /* CharLS leaves rows after damage untouched */
-    bool mismatch = false;
-    job j = {data, size, header, frame, word, out};
-    charls_jpegls_errc code = decode(decoder, &j, &mismatch);
-    charls_jpegls_decoder_destroy(decoder);
-    bool allowed = options && options->allow_partial && is_damage(code);
-    if (mismatch) return broken(err, 0, "the decoder reads another header than we do");
-    if (code && !allowed)
-        return mg_dicom_fail(err,
-                             code == CHARLS_JPEGLS_ERRC_NOT_ENOUGH_MEMORY ? MG_DICOM_ERR_MEMORY
-                                                                          : MG_DICOM_ERR_PIXELS,
-                             0, "JPEG-LS: %s (CharLS error %d)", explain(code), (int)code);
-    if (options && options->partial) *options->partial = code != 0;
-    if (word == 1 && to > 1) widen(out, n, to);
-    if (word == 2 && to == 4) widen16(out, n);
-    return MG_DICOM_OK;
+    if (header->components > 3)
+        return mg_dicom_fail(err, MG_DICOM_ERR_UNSUPPORTED, 0, "JPEG-LS: %d components",
+                             header->components);
+    /* A row costs at least a bit per scan: what is shorter cannot be whole, however flat. */
+    if ((uint64_t)size * 8 < header->rows) return broken(err, size, "the data ends early");
+    uint16_t *samples = frame->word_bytes == 2 ? out : malloc(n * sizeof *samples);
+    if (!samples) return mg_dicom_fail(err, MG_DICOM_ERR_MEMORY, 0, "JPEG-LS: no memory");
+    memset(samples, 0, n * sizeof *samples);
+    stream s = {.data = data,
+                .size = size,
+                .header = header,
+                .samples = samples,
+                .options = options,
+                .err = err};
+    mg_dicom_status status = read_stream(&s);
+    if (status == MG_DICOM_OK && frame->word_bytes != 2) narrow(samples, n, frame->word_bytes, out);
+    if (frame->word_bytes != 2) free(samples);
+    if (status == MG_DICOM_OK && options && options->partial) *options->partial = s.damaged;
+    return status;
 }

@@ -265,7 +265,7 @@ Test(pixels_codecs, truncated_streams_are_errors_or_marked) {
                          MG_DICOM_ERR_PIXELS, "%d: %zu of %zu bytes", s, size, c.size);
             cr_expect_gt(strlen(err.message), 20);
             mg_dicom_status status = mg_dicom_read_frame(d, 0, &o, out, sizeof out, NULL);
-            cr_expect(status == MG_DICOM_OK ? partial : keep < 19, "%d keep %zu: %d", s, keep,
+            cr_expect(status == MG_DICOM_OK ? partial : s == 1 || keep < 3, "%d keep %zu: %d", s, keep,
                       status);
             if (status == MG_DICOM_OK && s == 0 && keep > 4)
                 cr_expect_arr_eq(out, samples, SIDE * 8, "the first rows are whole");
