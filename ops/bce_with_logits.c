@@ -83,6 +83,8 @@ static const mg_case cases[] = {
      .inputs = 2,
      .shape = {MG_SHAPE(3), MG_SHAPE(3)},
      .fill = {MG_FILL_NORMAL, MG_FILL_POSITIVE}},
+    {"beyond the range of exp", .inputs = 2, .shape = {MG_SHAPE(5), MG_SHAPE(5)},
+     .fill = {MG_FILL_OFFSET, MG_FILL_TARGET}},
     {"saturated", .inputs = 2, .shape = {MG_SHAPE(131), MG_SHAPE(131)},
      .fill = {MG_FILL_SATURATED, MG_FILL_TARGET}},
 };

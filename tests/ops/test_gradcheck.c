@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "ops/check.h"
+#include "tests/lib/golden_ops.h"
 
 Test(gradcheck, every_op_and_case) {
     for (int id = 0; id < MG_OP_COUNT; id++) {
@@ -26,6 +27,19 @@ Test(gradcheck, every_op_and_case) {
             derivatives += r.derivatives;
         }
         printf("%-20s worst %.1e over %lld derivatives\n", op->name, worst, (long long)derivatives);
+    }
+}
+
+/* PyTorch's values: catches what forward and backward agree on and both have wrong. */
+Test(gradcheck, references_agree_with_pytorch) {
+    for (int id = 0; id < MG_OP_COUNT; id++) {
+        const mg_op *op = mg_op_get((mg_op_id)id, MG_F64);
+        for (int k = 0; k < op->case_count; k++) {
+            char what[32] = "";
+            double e = golden_disagreement(op, &op->cases[k], what);
+            cr_expect(e >= 0 && e < GOLDEN_LIMIT, "%s, %s: %s differs by %.2g of its norm",
+                      op->name, op->cases[k].name, what, e);
+        }
     }
 }
 
