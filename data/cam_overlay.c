@@ -20,7 +20,7 @@ double mg_cam_threshold(const mg_cam *cam) {
     return mean + sqrt(square);
 }
 
-/* --- grids -------------------------------------------------------------------------------------- */
+/* --- grids ------------------------------------------------------------------------------------ */
 
 /* The picture's size and the three fields it is painted from. */
 typedef struct canvas {
@@ -137,7 +137,7 @@ static mg_status canvas_fill(canvas *c, const float *grey, int rows, int columns
     return mg_cam_sample(cam, rows, columns, c->height, c->width, NAN, c->map, err);
 }
 
-/* --- painting ----------------------------------------------------------------------------------- */
+/* --- painting --------------------------------------------------------------------------------- */
 
 typedef struct paint {
     double threshold, top, alpha;

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* --- axes --------------------------------------------------------------------------------------- */
+/* --- axes ------------------------------------------------------------------------------------- */
 
 /* Index beyond the ends, mirrored at the outermost cell centres. */
 static int mirror(int i, int n) {
@@ -62,7 +62,7 @@ mg_cam_tap *mg_cam_taps(const mg_cam *cam, int original, int samples, bool verti
     return taps;
 }
 
-/* --- coefficients -------------------------------------------------------------------------------- */
+/* --- coefficients ----------------------------------------------------------------------------- */
 
 /* Solves (c[i-1] + 4 c[i] + c[i+1]) / 6 = v[i] with mirrored ends, in place: a tridiagonal system.
  * `room` holds n doubles. */
@@ -90,7 +90,7 @@ double *mg_cam_coefficients(const mg_cam *cam) {
     return c;
 }
 
-/* --- evaluation ---------------------------------------------------------------------------------- */
+/* --- evaluation ------------------------------------------------------------------------------- */
 
 mg_status mg_cam_sample(const mg_cam *cam, int rows, int columns, int height, int width,
                         float outside, float *out, mg_error *err) {

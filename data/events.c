@@ -12,7 +12,7 @@ struct mg_events {
     char *path;
 };
 
-/* --- checksums ---------------------------------------------------------------------------------- */
+/* --- checksums -------------------------------------------------------------------------------- */
 
 uint32_t mg_crc32c(const void *data, size_t size) {
     uint32_t table[16]; /* four bits at a time: small enough to make anew for each short record */
@@ -35,7 +35,7 @@ uint32_t mg_crc32c_masked(const void *data, size_t size) {
     return (crc >> 15 | crc << 17) + 0xa282ead8u;
 }
 
-/* --- encoding ----------------------------------------------------------------------------------- */
+/* --- encoding --------------------------------------------------------------------------------- */
 
 enum { MAX_TAG = 256, MAX_EVENT = 512 };
 
@@ -86,7 +86,7 @@ static mg_status write_record(mg_events *events, const message *m, mg_error *err
     return MG_OK;
 }
 
-/* --- reading back, for resuming ------------------------------------------------------------------ */
+/* --- reading back, for resuming --------------------------------------------------------------- */
 
 static uint64_t get_little(const uint8_t *p, int bytes) {
     uint64_t value = 0;
@@ -147,7 +147,7 @@ static long intact_prefix(FILE *f, int64_t keep_through) {
     return end;
 }
 
-/* --- the file ----------------------------------------------------------------------------------- */
+/* --- the file --------------------------------------------------------------------------------- */
 
 /* The stream at the place where the next record goes; *fresh when nothing is before it. */
 static FILE *open_stream(const char *path, int64_t keep_through, int *fresh) {

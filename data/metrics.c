@@ -29,7 +29,7 @@ const char *mg_metric_key(mg_metric metric) {
     return metric_names[metric].key;
 }
 
-/* --- ranking ------------------------------------------------------------------------------------ */
+/* --- ranking ---------------------------------------------------------------------------------- */
 
 typedef struct ranked {
     double probability;
@@ -96,7 +96,7 @@ void mg_ranking_free(mg_ranking *ranking) {
     *ranking = (mg_ranking){0};
 }
 
-/* --- one pass ----------------------------------------------------------------------------------- */
+/* --- one pass --------------------------------------------------------------------------------- */
 
 /* Sums over the ranked items, each class in unweighted multiplicities; class weights come after,
  * so that counts stay whole and exact. */

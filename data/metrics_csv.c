@@ -123,7 +123,7 @@ void mg_metrics_csv_close(mg_metrics_csv *csv) {
     free(csv);
 }
 
-/* --- reading ------------------------------------------------------------------------------------ */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static mg_status table_from_csv(const mg_csv *csv, mg_metrics_table *out, mg_error *err) {
     *out = (mg_metrics_table){.columns = csv->columns, .rows = csv->rows};

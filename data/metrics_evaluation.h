@@ -38,7 +38,7 @@ mg_status mg_evaluate(const mg_eval_set *set, const mg_evaluation_options *optio
                       mg_evaluation *out, mg_error *err);
 void mg_evaluation_free(mg_evaluation *evaluation);
 
-/* --- subgroups --------------------------------------------------------------------------------- */
+/* --- subgroups -------------------------------------------------------------------------------- */
 typedef struct mg_subgroup_row {
     const char *name; /* borrowed from `values` */
     mg_metrics metrics;

@@ -92,7 +92,7 @@ void mg_plot_text(mg_plot *plot, double x, double y, double size, mg_plot_anchor
     item->turned = turned;
 }
 
-/* --- pixels ------------------------------------------------------------------------------------- */
+/* --- pixels ----------------------------------------------------------------------------------- */
 
 static const uint8_t light[MG_PLOT_COLORS][3] = {
     [MG_PLOT_INK] = {0x1c, 0x23, 0x2b},   [MG_PLOT_SOFT] = {0x5b, 0x66, 0x72},

@@ -18,7 +18,7 @@ typedef struct frame {
     mg_axis x, y;
 } frame;
 
-/* --- ranges ------------------------------------------------------------------------------------- */
+/* --- ranges ----------------------------------------------------------------------------------- */
 
 static void widen(double *low, double *high, const double *v, size_t n, bool positive_only) {
     for (size_t i = 0; i < n; i++) {
@@ -45,7 +45,7 @@ static void set_range(mg_axis *axis, double low, double high, const mg_chart_ser
     mg_axis_round(axis);
 }
 
-/* --- parts -------------------------------------------------------------------------------------- */
+/* --- parts ------------------------------------------------------------------------------------ */
 
 /* Legend entries flow into rows below the title; returns where the chart may begin. */
 static double draw_legend(mg_plot *plot, const mg_chart_series *series, size_t count, double y) {
@@ -177,7 +177,7 @@ mg_plot *mg_chart_lines(const mg_chart *chart, const mg_chart_series *series, si
     return f.plot;
 }
 
-/* --- curves of evaluations ---------------------------------------------------------------------- */
+/* --- curves of evaluations -------------------------------------------------------------------- */
 
 enum { MAX_CURVES = 4, NAME_ROOM = 96 };
 

@@ -56,7 +56,7 @@ static void mask_close(mask *m, mg_raster *raster, mg_ink ink) {
     free(m->value);
 }
 
-/* --- strokes ------------------------------------------------------------------------------------ */
+/* --- strokes ---------------------------------------------------------------------------------- */
 
 /* Coverage of a pixel by a round-ended line falls linearly over one pixel at its border; a line
  * thinner than a pixel keeps that width and gets fainter instead. */
@@ -115,7 +115,7 @@ void mg_raster_stroke(mg_raster *raster, const double *xy, size_t points, double
     mask_close(&m, raster, ink);
 }
 
-/* --- fills -------------------------------------------------------------------------------------- */
+/* --- fills ------------------------------------------------------------------------------------ */
 
 /* Signed area coverage: a piece of edge inside one pixel adds, to that pixel, the area to its right
  * within the pixel, and the rest of its height to the next one; running sums along the row then
@@ -188,7 +188,7 @@ void mg_raster_disc(mg_raster *raster, double x, double y, double radius, mg_ink
     mg_raster_stroke(raster, (double[]){x, y}, 1, 2 * radius, 0, ink);
 }
 
-/* --- text --------------------------------------------------------------------------------------- */
+/* --- text ------------------------------------------------------------------------------------- */
 
 typedef struct writing {
     mask *m;

@@ -90,7 +90,7 @@ void mg_page_image(mg_page *page, const mg_png *png, const char *alternative) {
     free(data);
 }
 
-/* --- figures in words --------------------------------------------------------------------------- */
+/* --- figures in words ------------------------------------------------------------------------- */
 
 static char *next_buffer(void) {
     static _Thread_local char buffer[16][64];

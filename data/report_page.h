@@ -42,7 +42,7 @@ const char *mg_say_interval(const mg_interval *interval);
 /* A table cell with the value and, below and smaller, its interval. */
 void mg_page_interval_cell(mg_page *page, const mg_interval *interval);
 
-/* --- parts that both reports share --------------------------------------------------------------- */
+/* --- parts that both reports share ------------------------------------------------------------ */
 
 /* The level that key figures speak of: per breast where it exists. NULL without any. */
 const mg_report_evaluation *mg_report_main_evaluation(const mg_report_evaluation *evaluations,

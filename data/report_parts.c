@@ -5,7 +5,7 @@
 
 #include "data/report_page.h"
 
-/* --- subgroups ---------------------------------------------------------------------------------- */
+/* --- subgroups -------------------------------------------------------------------------------- */
 
 static void subgroup_row(mg_page *page, const mg_subgroup_row *row) {
     const mg_metrics *m = &row->metrics;
@@ -44,7 +44,7 @@ void mg_report_subgroups(mg_page *page, const mg_subgroup_table *tables, size_t 
     mg_page_section_end(page);
 }
 
-/* --- pictures ----------------------------------------------------------------------------------- */
+/* --- pictures --------------------------------------------------------------------------------- */
 
 void mg_report_pointing_words(mg_page *page, const mg_report_pointing *p) {
     if (p->images == 0) return;
@@ -88,7 +88,7 @@ void mg_report_picture_figure(mg_page *page, const mg_report_picture *picture) {
     mg_page_raw(page, "</figcaption></figure>\n");
 }
 
-/* --- settings and notes --------------------------------------------------------------------------- */
+/* --- settings and notes ----------------------------------------------------------------------- */
 
 void mg_report_settings(mg_page *page, const mg_report_pair *settings, size_t count) {
     if (count == 0) return;

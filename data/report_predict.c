@@ -41,7 +41,7 @@ static void summary(mg_page *page, const mg_report_predict *r) {
     mg_page_section_end(page);
 }
 
-/* --- breasts ------------------------------------------------------------------------------------ */
+/* --- breasts ---------------------------------------------------------------------------------- */
 
 static int by_probability(const void *a, const void *b) {
     const mg_report_breast *x = *(const mg_report_breast *const *)a;
@@ -118,7 +118,7 @@ static void breasts(mg_page *page, const mg_report_predict *r) {
     free(order);
 }
 
-/* --- skipped files ------------------------------------------------------------------------------- */
+/* --- skipped files ---------------------------------------------------------------------------- */
 
 static void skipped(mg_page *page, const mg_report_predict *r) {
     enum { LIMIT = 1000 };

@@ -12,7 +12,7 @@ const mg_report_evaluation *mg_report_main_evaluation(const mg_report_evaluation
     return count ? &evaluations[0] : NULL;
 }
 
-/* --- key figures -------------------------------------------------------------------------------- */
+/* --- key figures ------------------------------------------------------------------------------ */
 
 static void key_figure(mg_page *page, const char *name, const char *value, const char *detail) {
     mg_page_raw(page, "<div><dt>");
@@ -81,7 +81,7 @@ void mg_report_plain_words(mg_page *page, const mg_report_evaluation *main) {
     mg_page_raw(page, "</p>\n");
 }
 
-/* --- tables ------------------------------------------------------------------------------------- */
+/* --- tables ----------------------------------------------------------------------------------- */
 
 typedef struct levels {
     const mg_report_evaluation *item;
@@ -175,7 +175,7 @@ static void threshold_table(mg_page *page, levels l, int threshold) {
     mg_page_raw(page, "</tbody></table></div>\n");
 }
 
-/* --- charts ------------------------------------------------------------------------------------- */
+/* --- charts ----------------------------------------------------------------------------------- */
 
 static void confusion_charts(mg_page *page, levels l) {
     mg_page_section(page, "confusion", "Confusion matrices");

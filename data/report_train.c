@@ -6,7 +6,7 @@
 #include "data/files.h"
 #include "data/report_page.h"
 
-/* --- summary ------------------------------------------------------------------------------------ */
+/* --- summary ---------------------------------------------------------------------------------- */
 
 static void data_words(mg_page *page, const char *what, const mg_report_counts *c) {
     if (c->images == 0) return;
@@ -53,7 +53,7 @@ static void summary(mg_page *page, const mg_report_train *r) {
     mg_page_section_end(page);
 }
 
-/* --- learning curves ---------------------------------------------------------------------------- */
+/* --- learning curves -------------------------------------------------------------------------- */
 
 typedef struct curves {
     double *epoch, *train, *validation, *rate, *f1;
@@ -151,7 +151,7 @@ static void learning(mg_page *page, const mg_report_train *r) {
     free(c.epoch);
 }
 
-/* --- gallery ------------------------------------------------------------------------------------ */
+/* --- gallery ---------------------------------------------------------------------------------- */
 
 static bool in_group(const mg_report_picture *p, int label, bool called) {
     return p->label == label && (p->probability >= p->threshold) == called;
@@ -188,7 +188,7 @@ static void gallery(mg_page *page, const mg_report_train *r) {
     mg_page_section_end(page);
 }
 
-/* --- the page ----------------------------------------------------------------------------------- */
+/* --- the page --------------------------------------------------------------------------------- */
 
 mg_status mg_report_write_train(const char *path, const mg_report_train *r, mg_error *err) {
     mg_page page = {.err = err};
@@ -211,7 +211,7 @@ mg_status mg_report_write_train(const char *path, const mg_report_train *r, mg_e
     return mg_page_write(&page, path);
 }
 
-/* --- the same as files ---------------------------------------------------------------------------- */
+/* --- the same as files ------------------------------------------------------------------------ */
 
 static mg_status save(const char *folder, const char *name, mg_plot *plot, mg_error *err) {
     char *path = mg_path_join(folder, name);

@@ -102,7 +102,7 @@ Test(cam, refuses_another_image) {
     cr_assert(strstr(err.message, "3 x 2"), "%s", err.message);
 }
 
-/* --- pictures ----------------------------------------------------------------------------------- */
+/* --- pictures --------------------------------------------------------------------------------- */
 
 enum { ROWS = 160, COLUMNS = 96 };
 static float grey[ROWS * COLUMNS], hot[10 * 6];
@@ -195,7 +195,7 @@ Test(cam, refuses_what_is_not_a_number) {
     mg_png_free(&p);
 }
 
-/* --- colours ------------------------------------------------------------------------------------ */
+/* --- colours ---------------------------------------------------------------------------------- */
 
 Test(colormap, oklab_known_values_and_back) { /* the table in Ottosson's article, in sRGB terms */
     double lab[3], rgb[3];

@@ -15,7 +15,7 @@ static double normal(uint32_t stream, int i) {
     return mg_rng_normal(&key, (uint32_t)i);
 }
 
-/* --- evaluations -------------------------------------------------------------------------------- */
+/* --- evaluations ------------------------------------------------------------------------------ */
 
 static double image_p[IMAGES], breast_p[BREASTS];
 static uint8_t image_y[IMAGES], breast_y[BREASTS];
@@ -60,7 +60,7 @@ static void make_subgroups(void) {
     mg_subgroup_compute(&images, "Age", age, 0.5, &b, &subgroups[2], NULL);
 }
 
-/* --- pictures ----------------------------------------------------------------------------------- */
+/* --- pictures --------------------------------------------------------------------------------- */
 
 enum { ROWS = 480, COLUMNS = 250 };
 static mg_png overlays[PICTURES];
@@ -122,7 +122,7 @@ static void make_pictures(void) {
     }
 }
 
-/* --- the rest ----------------------------------------------------------------------------------- */
+/* --- the rest --------------------------------------------------------------------------------- */
 
 static mg_report_epoch epochs[EPOCHS];
 static mg_report_breast breasts[60];
