@@ -19,11 +19,11 @@ static int64_t word_at(const void *p, int bytes, bool is_signed, size_t i) {
 /* What PS3.5 8.1.1 says of a word: shift, mask, sign, without any trick. */
 static int64_t expected_value(uint64_t word, const pixel_image *im) {
     int high = im->high ? im->high : im->stored - 1;
-    int64_t v = 0;
+    uint64_t v = 0;
     for (int b = 0; b < im->stored; b++)
-        if (word >> (high + 1 - im->stored + b) & 1) v += b < 63 ? INT64_C(1) << b : INT64_MIN;
-    if (im->sign && im->stored < 64 && v >> (im->stored - 1) & 1) v -= INT64_C(1) << im->stored;
-    return v;
+        if (word >> (high + 1 - im->stored + b) & 1) v |= UINT64_C(1) << b;
+    if (im->sign && im->stored < 64 && v >> (im->stored - 1) & 1) v |= UINT64_MAX << im->stored;
+    return (int64_t)v;
 }
 
 static void check_native(const pixel_image *im, const char *syntax) {
