@@ -6,40 +6,16 @@
  * the parse with a warning, and what was read before stays usable. */
 #include <stdlib.h>
 
-#include "dicom/internal.h"
+#include "dicom/parse.h"
 
 #define ITEM               0xFFFEE000u
 #define ITEM_DELIMITER     0xFFFEE00Du
 #define SEQUENCE_DELIMITER 0xFFFEE0DDu
 #define UNDEFINED          0xFFFFFFFFu
-#define MOST_LEVELS        (2 * 120 + 1)
-
-typedef enum level_kind { DATA_SET, SEQUENCE, IN_ITEM } level_kind;
-
-typedef struct level {
-    level_kind kind;
-    bool undefined; /* ends by a delimiter; `end` is then the parent's */
-    bool implicit, big_endian;
-    uint32_t element; /* its sequence or item in d->elements */
-    uint32_t last_tag;
-    uint64_t end;
-} level;
-
-typedef struct parser {
-    mg_dicom *d;
-    mg_dicom_error *err;
-    mg_dicom_status status;
-    uint64_t position;
-    int top;
-    bool meta; /* still in the file meta information */
-    bool stop;
-    uint32_t warned; /* kinds of deviation that are reported once */
-    level levels[MOST_LEVELS];
-} parser;
 
 enum { WARN_ODD = 1, WARN_ORDER = 2, WARN_VR = 4, WARN_DELIMITER = 8 };
 
-static void warn(parser *p, uint64_t at, const char *what) {
+void mg_dicom_parse_warn(parser *p, uint64_t at, const char *what) {
     if (!mg_dicom_warn(p->d, at, "%s at byte %llu", what, (unsigned long long)at)) {
         p->status =
             mg_dicom_fail(p->err, MG_DICOM_ERR_FORMAT, at,
@@ -50,7 +26,7 @@ static void warn(parser *p, uint64_t at, const char *what) {
 static void warn_once(parser *p, uint32_t kind, uint64_t at, const char *what) {
     if (p->warned & kind) return;
     p->warned |= kind;
-    warn(p, at, what);
+    mg_dicom_parse_warn(p, at, what);
 }
 
 static mg_dicom_element *add_element(parser *p, uint64_t at) {
@@ -88,7 +64,7 @@ static void close_level(parser *p, uint64_t delimiter) {
 static void give_up(parser *p, const char *what) {
     int known = p->top;
     while (known > 0 && p->levels[known].undefined) known--;
-    warn(p, p->position, what);
+    mg_dicom_parse_warn(p, p->position, what);
     if (known == 0) {
         p->stop = true;
         p->d->truncated = true;
@@ -145,13 +121,13 @@ static void read_item(parser *p) {
     }
     if (tag != ITEM) {
         if (!l->undefined) {
-            warn(p, at, "sequence continues with something that is not an item");
+            mg_dicom_parse_warn(p, at, "sequence continues with something that is not an item");
             p->position = l->end;
             close_level(p, 0);
         } else if (l->end - at < 8) {
             give_up(p, "sequence ends without its delimiter");
         } else {
-            warn(p, at, "sequence without its delimiter");
+            mg_dicom_parse_warn(p, at, "sequence without its delimiter");
             close_level(p, 0);
         }
         return;
@@ -321,84 +297,6 @@ static void read_element(parser *p, const mg_dicom_header *h) {
     if (pixels && d->options.stop_at_pixels) p->stop = true;
 }
 
-/* --- file meta information and the beginning of the data set ---------------------------------- */
-
-static void copy_transfer_syntax(mg_dicom *d) {
-    for (uint32_t i = 0; i < d->element_count; i = d->elements[i].next) {
-        const mg_dicom_element *e = &d->elements[i];
-        if (e->tag != 0x00020010) continue;
-        size_t n = e->length < sizeof d->transfer_syntax - 1 ? (size_t)e->length
-                                                             : sizeof d->transfer_syntax - 1;
-        while (n && (e->value[n - 1] == 0 || e->value[n - 1] == ' ')) n--;
-        for (size_t k = 0; k < n; k++)
-            if ((e->value[k] < '0' || e->value[k] > '9') && e->value[k] != '.') n = k;
-        memcpy(d->transfer_syntax, e->value, n);
-        d->transfer_syntax[n] = 0;
-        return;
-    }
-}
-
-static void check_group_length(parser *p) {
-    const mg_dicom_element *e = p->d->element_count ? p->d->elements : NULL;
-    if (!e) {
-        warn(p, p->position, "no file meta information");
-    } else if (e->tag != 0x00020000 || e->length != 4) {
-        warn(p, e->offset, "file meta information without its group length");
-    } else if ((uint64_t)(e->value - p->d->bytes) + 4 + mg_dicom_u32(e->value, e->big_endian) !=
-               p->position) {
-        warn(p, e->offset, "wrong group length in the file meta information");
-    }
-}
-
-/* Called once, where the file meta information ends. */
-static void begin_data_set(parser *p) {
-    mg_dicom *d = p->d;
-    const char *syntax = d->transfer_syntax;
-    p->meta = false;
-    check_group_length(p);
-    copy_transfer_syntax(d);
-    bool deflated = strcmp(syntax, "1.2.840.10008.1.2.1.99") == 0;
-    bool implicit = strcmp(syntax, "1.2.840.10008.1.2") == 0;
-    bool big_endian = strcmp(syntax, "1.2.840.10008.1.2.2") == 0;
-    if (deflated && p->position < d->size && p->status == MG_DICOM_OK) {
-        bool plain_implicit = false, plain_big = false;
-        mg_dicom_error inflate_error = {0};
-        mg_dicom_status status = mg_dicom_inflate(d, p->position, &inflate_error);
-        if (status == MG_DICOM_ERR_FORMAT &&
-            mg_dicom_detect_encoding(d, p->position, &plain_implicit, &plain_big)) {
-            warn(p, p->position, inflate_error.message);
-        } else if (status != MG_DICOM_OK) {
-            p->status =
-                mg_dicom_fail(p->err, status, inflate_error.offset, "%s", inflate_error.message);
-        }
-        p->levels[0].end = d->size;
-    }
-    if (p->status != MG_DICOM_OK) return;
-    if (p->position == d->size) {
-        p->status = mg_dicom_fail(p->err, MG_DICOM_ERR_FORMAT, p->position,
-                                  "the file ends after its meta information at byte %llu",
-                                  (unsigned long long)p->position);
-        return;
-    }
-    d->implicit = implicit;
-    d->big_endian = big_endian;
-    if (!mg_dicom_detect_encoding(d, p->position, &d->implicit, &d->big_endian)) {
-        p->status = mg_dicom_fail(p->err, MG_DICOM_ERR_FORMAT, p->position,
-                                  "no data element where the data set should begin, byte %llu",
-                                  (unsigned long long)p->position);
-        return;
-    }
-    if (!syntax[0])
-        strcpy(d->transfer_syntax, d->implicit     ? "1.2.840.10008.1.2"
-                                   : d->big_endian ? "1.2.840.10008.1.2.2"
-                                                   : "1.2.840.10008.1.2.1");
-    else if (d->implicit != implicit || d->big_endian != big_endian)
-        warn(p, p->position, "data set is not encoded as its transfer syntax says");
-    p->levels[0].implicit = d->implicit;
-    p->levels[0].big_endian = d->big_endian;
-    p->levels[0].last_tag = 0;
-}
-
 /* One step of the parse: an item, an element, or the end of a level. */
 static void step(parser *p) {
     level *l = &p->levels[p->top];
@@ -420,7 +318,7 @@ static void step(parser *p) {
     }
     const uint8_t *b = p->d->bytes + p->position;
     if (p->meta && (mg_dicom_u16(b, false) != 2)) {
-        begin_data_set(p);
+        mg_dicom_begin_data_set(p);
         return;
     }
     mg_dicom_header h;
@@ -431,39 +329,16 @@ static void step(parser *p) {
     if (read_delimiter(p, h.tag)) return;
     if (h.tag == 0 && p->top == 0 && !p->meta && mg_dicom_u32(b + 4, false) == 0 &&
         p->d->element_count) {
-        warn(p, p->position, "zeros behind the data set");
+        mg_dicom_parse_warn(p, p->position, "zeros behind the data set");
         p->stop = true;
         return;
     }
     read_element(p, &h);
 }
 
-/* Where the file meta information or the data set begins, or UINT64_MAX. */
-static uint64_t find_start(parser *p) {
-    mg_dicom *d = p->d;
-    bool implicit = false, big_endian = false;
-    if (d->size >= 132 && memcmp(d->bytes + 128, "DICM", 4) == 0) return 132;
-    if (d->size >= 4 && memcmp(d->bytes, "DICM", 4) == 0) {
-        warn(p, 0, "no preamble before DICM");
-        return 4;
-    }
-    if (mg_dicom_detect_encoding(d, 0, &implicit, &big_endian) &&
-        (mg_dicom_tag_vr(mg_dicom_read_tag(d->bytes, big_endian)) != NULL)) {
-        warn(p, 0, "neither preamble nor DICM");
-        return 0;
-    }
-    for (uint64_t i = 0; i < 128 && d->size > 136; i++)
-        if (d->bytes[i]) return UINT64_MAX;
-    if (d->size > 136 && mg_dicom_detect_encoding(d, 128, &implicit, &big_endian)) {
-        warn(p, 128, "no DICM behind the preamble");
-        return 128;
-    }
-    return UINT64_MAX;
-}
-
 mg_dicom_status mg_dicom_parse(mg_dicom *d, mg_dicom_error *err) {
     parser p = {.d = d, .err = err, .meta = true};
-    uint64_t start = find_start(&p);
+    uint64_t start = mg_dicom_find_start(&p);
     if (p.status != MG_DICOM_OK) return p.status;
     if (start == UINT64_MAX)
         return mg_dicom_fail(err, MG_DICOM_ERR_NOT_DICOM, 0,
@@ -472,7 +347,7 @@ mg_dicom_status mg_dicom_parse(mg_dicom *d, mg_dicom_error *err) {
     p.levels[0] = (level){.kind = DATA_SET, .end = d->size};
     while (p.status == MG_DICOM_OK && !p.stop) {
         if (p.top == 0 && p.position >= d->size) {
-            if (p.meta) begin_data_set(&p);
+            if (p.meta) mg_dicom_begin_data_set(&p);
             break;
         }
         step(&p);
