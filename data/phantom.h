@@ -68,7 +68,8 @@ typedef struct mg_phantom_finding {
     float depth;            /* 0 chest wall … 1 nipple */
     float medial, superior; /* -1 … 1 of the half height at that depth */
     float radius;           /* mm; of a cluster: its extent */
-    float contrast;         /* of the machine's full scale */
+    float contrast;         /* of a mass, of the machine's full scale */
+    float speck;            /* of fine calcifications */
     uint32_t stream;        /* its own random numbers */
 } mg_phantom_finding;
 

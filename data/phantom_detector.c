@@ -33,12 +33,12 @@ typedef struct shot {
 } shot;
 
 static shot draw_shot(draws *d, const mg_phantom_machine *m, float mm) {
-    shot s = {.gain = draw_range(d, 0.86f, 1.14f)};
+    shot s = {.gain = draw_range(d, 0.90f, 1.10f)};
     s.background = m->background * draw_range(d, 0.7f, 1.3f);
     s.haze = draw_range(d, 0.0f, 0.02f);
     /* A larger pixel collects more quanta; display processing keeps some of the grain. */
     s.noise = m->noise * draw_range(d, 0.8f, 1.25f) * (mm > 0.25f ? 0.25f / mm : 1.0f);
-    s.marker = draw_range(d, 0.75f, 1.0f);
+    s.marker = 1.05f;
     s.cell = draw_range(d, 0.75f, 1.05f);
     s.marker_x = draw_range(d, 8.0f, 16.0f);
     s.marker_y = draw_range(d, 8.0f, 22.0f);
@@ -49,13 +49,20 @@ static shot draw_shot(draws *d, const mg_phantom_machine *m, float mm) {
     return s;
 }
 
-/* v^gamma by table: a power per pixel would cost as much as the tissue. */
+/* v^gamma with a soft shoulder below 1, by table: a power per pixel would cost as much as the
+ * tissue. Because of the shoulder nothing in a breast outshines the marker, so the brightest pixel
+ * of an image, to which normalisation refers, says nothing about what is in the breast. */
 enum { TONE_STEPS = 1024 };
 #define TONE_RANGE 2.0f
 
+static float shoulder(float v) {
+    const float knee = 0.65f, room = 0.33f;
+    return v < knee ? v : knee + room * (1.0f - exp_of((knee - v) / room));
+}
+
 static void tone_table(float gamma, float table[TONE_STEPS + 2]) {
     for (int i = 0; i < TONE_STEPS + 2; i++)
-        table[i] = pow_of((float)i * (TONE_RANGE / TONE_STEPS), gamma);
+        table[i] = shoulder(pow_of((float)i * (TONE_RANGE / TONE_STEPS), gamma));
 }
 
 static float tone(const float *table, float v) {

@@ -75,11 +75,11 @@ static void spiculated(mg_phantom_renderer *r, const mg_phantom_finding *f, draw
 }
 
 /* Fine calcifications: `n` specks within `extent` mm of the centre, or strewn far over the breast. */
-static void specks(mg_phantom_renderer *r, const mg_phantom_finding *f, draws *d, float x, float y,
-                   int n, float extent, bool masked) {
+static void specks(mg_phantom_renderer *r, float bright, draws *d, float x, float y, int n,
+                   float extent, bool masked) {
     for (int i = 0; i < n; i++) {
         float a = 0.5f * draw_normal(d), b = 0.5f * draw_normal(d);
-        float size = draw_range(d, 0.25f, 0.6f), strength = f->contrast * draw_range(d, 0.6f, 1.2f);
+        float size = draw_range(d, 0.3f, 0.7f), strength = bright * draw_range(d, 0.6f, 1.2f);
         float sx = x + a * extent, sy = y + b * extent;
         if (mg_phantom_depth(&r->geometry, sx, sy) < 3.0f) continue;
         mg_phantom_speck(r, sx, sy, size, strength, masked);
@@ -139,15 +139,18 @@ static void draw_finding(mg_phantom_renderer *r, const mg_phantom_finding *f,
     draws d = draws_of(r->settings.seed, STREAM_FINDING, p->index, f->stream + (uint32_t)view);
     mass m;
     switch (f->kind) {
-    case MG_PHANTOM_SPICULATED: spiculated(r, f, &d, x, y); break;
+    case MG_PHANTOM_SPICULATED:
+        spiculated(r, f, &d, x, y);
+        if (draw_chance(&d, 0.85f)) specks(r, f->speck, &d, x, y, 14, f->radius, true);
+        break;
     case MG_PHANTOM_LOBULATED:
         m = mass_of(f, &d, x, y);
         m.irregular = 0.14f, m.strength *= 1.15f;
         draw_mass(r, &m, true);
-        specks(r, f, &d, x, y, 9, 0.9f * f->radius, true);
+        specks(r, f->speck, &d, x, y, 12, 0.9f * f->radius, true);
         break;
     case MG_PHANTOM_CLUSTER:
-        specks(r, f, &d, x, y, 18, f->radius, true);
+        specks(r, f->speck, &d, x, y, 22, f->radius, true);
         mask_disc(r, x, y, f->radius);
         break;
     case MG_PHANTOM_BENIGN_MASS:
@@ -156,7 +159,9 @@ static void draw_finding(mg_phantom_renderer *r, const mg_phantom_finding *f,
         draw_mass(r, &m, false);
         break;
     case MG_PHANTOM_LYMPH_NODE: lymph_node(r, f, &d, x, y); break;
-    case MG_PHANTOM_SCATTERED: specks(r, f, &d, x, y, 18, 55.0f, false); break;
+    case MG_PHANTOM_SCATTERED:
+        specks(r, f->speck, &d, x, y, 4 + draw_below(&d, 6), 55.0f, false);
+        break;
     case MG_PHANTOM_COARSE: mg_phantom_speck(r, x, y, f->radius, f->contrast, false); break;
     case MG_PHANTOM_VASCULAR: vascular(r, f, &d, x, y); break;
     case MG_PHANTOM_KIND_COUNT: break;

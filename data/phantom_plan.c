@@ -143,7 +143,8 @@ mg_phantom_settings mg_phantom_defaults(void) {
 
 /* --- findings ----------------------------------------------------------------------------------*/
 
-static mg_phantom_finding place(draws *d, mg_phantom_kind kind, float radius, float contrast) {
+static mg_phantom_finding place(draws *d, mg_phantom_kind kind, float radius, float contrast,
+                                float speck) {
     return (mg_phantom_finding){.kind = kind,
                                 .malignant = kind <= MG_PHANTOM_CLUSTER,
                                 .depth = draw_range(d, 0.35f, 0.80f),
@@ -151,6 +152,7 @@ static mg_phantom_finding place(draws *d, mg_phantom_kind kind, float radius, fl
                                 .superior = draw_range(d, -0.55f, 0.55f),
                                 .radius = radius,
                                 .contrast = contrast,
+                                .speck = speck,
                                 .stream = draw_word(d)};
 }
 
@@ -167,27 +169,31 @@ static void draw_findings(const mg_phantom_settings *s, draws *d, mg_phantom_bre
     float contrast = draw_range(d, 0.8f, 1.2f) * (0.10f + 0.26f * ease);
     float speck = draw_range(d, 0.8f, 1.2f) * (0.15f + 0.45f * ease);
     float extent = draw_range(d, 5.0f, 8.0f);
-    bool mass = draw_chance(d, 0.5f), calcium = draw_chance(d, 0.5f);
+    bool mass = draw_chance(d, 0.8f), calcium = draw_chance(d, 0.9f);
     float which = draw_uniform(d);
     mg_phantom_kind malignant = which < 0.70f   ? MG_PHANTOM_SPICULATED
                                 : which < 0.82f ? MG_PHANTOM_LOBULATED
                                                 : MG_PHANTOM_CLUSTER;
     bool cluster = b->cancer && malignant == MG_PHANTOM_CLUSTER;
     mg_phantom_kind solid = b->cancer && !cluster ? malignant : MG_PHANTOM_BENIGN_MASS;
-    mg_phantom_finding m = place(d, solid, radius, contrast);
+    mg_phantom_finding m = place(d, solid, radius, contrast, speck);
     if (mass || solid != MG_PHANTOM_BENIGN_MASS) add(b, m);
     mg_phantom_kind specks = cluster ? MG_PHANTOM_CLUSTER : MG_PHANTOM_SCATTERED;
-    mg_phantom_finding c = place(d, specks, extent, speck);
+    mg_phantom_finding c = place(d, specks, extent, contrast, speck);
     if (calcium || cluster) add(b, c);
-    mg_phantom_finding node = place(d, MG_PHANTOM_LYMPH_NODE, draw_range(d, 3.0f, 6.0f), contrast);
+    mg_phantom_finding node =
+        place(d, MG_PHANTOM_LYMPH_NODE, draw_range(d, 3.0f, 6.0f), contrast, speck);
     node.depth = draw_range(d, 0.05f, 0.35f);
     node.superior = draw_range(d, -1.0f, -0.75f);
     if (draw_chance(d, 0.35f)) add(b, node);
-    mg_phantom_finding coarse = place(d, MG_PHANTOM_COARSE, draw_range(d, 1.0f, 2.0f), 0.5f);
-    if (draw_chance(d, 0.20f)) add(b, coarse);
-    mg_phantom_finding vessel = place(d, MG_PHANTOM_VASCULAR, draw_range(d, 20.0f, 45.0f), 0.18f);
+    mg_phantom_finding coarse =
+        place(d, MG_PHANTOM_COARSE, draw_range(d, 0.8f, 1.8f), 1.3f * speck, speck);
+    if (draw_chance(d, 0.75f)) add(b, coarse);
+    mg_phantom_finding vessel =
+        place(d, MG_PHANTOM_VASCULAR, draw_range(d, 20.0f, 45.0f), 0.12f, speck);
     if (draw_chance(d, 0.15f)) add(b, vessel);
-    b->difficult_negative = !b->cancer && mass && draw_chance(d, 0.3f);
+    bool difficult = draw_chance(d, 0.3f); /* drawn in any case: no draw depends on the label */
+    b->difficult_negative = difficult && mass && !b->cancer;
 }
 
 /* --- patients ----------------------------------------------------------------------------------*/

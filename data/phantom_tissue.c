@@ -84,7 +84,7 @@ static float parenchyma(const mg_phantom_renderer *r, const look *k, float x, fl
     float dense = smoothstep(-0.9f, 1.7f, level) * (0.10f + 0.90f * where);
     float grain = canvas_at(&r->cloud, 2.7f * ox + 3.0f * warp_x, 2.7f * oy + 3.0f * warp_y);
     walls *= 1.0f + 0.22f * grain;
-    float gland = dense * (0.55f + 0.60f * walls + 0.06f * grain) + walls * (0.10f + 0.20f * where);
+    float gland = dense * (0.62f + 0.42f * walls + 0.06f * grain) + walls * (0.08f + 0.14f * where);
     return FAT * (1.0f + 0.12f * cloud + 0.05f * grain) + GLAND * gland;
 }
 
@@ -124,7 +124,7 @@ static void strands(mg_phantom_renderer *r, draws *d, float amount) {
         float y = mix(g->top, g->bottom, draw_uniform(d));
         float length = draw_range(d, 6.0f, 30.0f), spread = 0.5f * draw_normal(d);
         float bend = 0.22f * draw_normal(d), width = draw_range(d, 0.5f, 1.6f);
-        float strength = draw_range(d, 0.015f, 0.06f);
+        float strength = draw_range(d, 0.010f, 0.045f);
         bool arc = draw_chance(d, 0.3f);
         if (mg_phantom_depth(g, x, y) < 3.0f || mg_phantom_muscle_depth(g, x, y) > 0) continue;
         float ux = g->nipple_x - x + 12.0f, uy = g->nipple_y - y;
