@@ -11,7 +11,7 @@
 enum { ROW_CHUNK = 256, COLUMN_VECTORS = 4 };
 
 /* sum over rows of x, or of x z when z is not NULL, for n channels per vector. */
-MG_INLINE void sum_rows_block(const float *x, const float *z, int64_t rows, int64_t channels,
+MG_INLINE void sum_rows_block(const float *x, const float *z, int64_t rows, int64_t step,
                               const int vectors, int n, float *out) {
     v16 sum[COLUMN_VECTORS];
 #pragma GCC unroll 4
@@ -19,7 +19,7 @@ MG_INLINE void sum_rows_block(const float *x, const float *z, int64_t rows, int6
     for (int64_t r = 0; r < rows; r++)
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; v++) {
-            int64_t i = r * channels + v * V16;
+            int64_t i = r * step + v * V16;
             v16 a = v16_load_some(x + i, n);
             sum[v] = z ? v16_fma(a, v16_load_some(z + i, n), sum[v]) : v16_add(a, sum[v]);
         }
@@ -27,13 +27,14 @@ MG_INLINE void sum_rows_block(const float *x, const float *z, int64_t rows, int6
     for (int v = 0; v < vectors; v++) v16_store_some(out + v * V16, sum[v], n);
 }
 
-static inline void sum_rows(const float *x, const float *z, int64_t rows, int64_t channels,
-                            float *out) {
+/* `step` floats from one row to the next. */
+static inline void sum_rows(const float *x, const float *z, int64_t rows, int64_t step,
+                            int64_t channels, float *out) {
     int64_t ch = 0;
     for (; ch + COLUMN_VECTORS * V16 <= channels; ch += COLUMN_VECTORS * V16)
-        sum_rows_block(x + ch, z ? z + ch : NULL, rows, channels, COLUMN_VECTORS, V16, out + ch);
+        sum_rows_block(x + ch, z ? z + ch : NULL, rows, step, COLUMN_VECTORS, V16, out + ch);
     for (; ch < channels; ch += V16)
-        sum_rows_block(x + ch, z ? z + ch : NULL, rows, channels, 1, (int)min64(V16, channels - ch),
+        sum_rows_block(x + ch, z ? z + ch : NULL, rows, step, 1, (int)min64(V16, channels - ch),
                        out + ch);
 }
 
@@ -54,7 +55,7 @@ static inline void image_sums_chunk(void *arg, int64_t piece, int thread) {
     int64_t chunks = ceil_div(s->pixels, ROW_CHUNK), first = piece % chunks * ROW_CHUNK;
     int64_t at = (piece / chunks * s->pixels + first) * s->channels;
     sum_rows(s->x + at, s->z ? s->z + at : NULL, min64(ROW_CHUNK, s->pixels - first), s->channels,
-             s->partial + piece * s->channels);
+             s->channels, s->partial + piece * s->channels);
 }
 
 static inline void image_sums_run(const mg_op_call *c, image_sums *s) {

@@ -18,14 +18,16 @@ enum { COLUMNS = 2 };
 #endif
 
 typedef struct depthwise_row {
-    const float *const *rows; /* kernel input rows [width, channels]; NULL: outside the image */
-    int64_t width, columns, channels; /* input and output pixels of a row */
-    int64_t left;                     /* padding before the first column */
+    const float *const *rows;       /* `kernel` input rows; NULL: outside the image */
+    int64_t width, columns;         /* input and output pixels of a row */
+    int64_t channels;               /* how many are computed */
+    int64_t x_step, w_step, y_step; /* floats from one input pixel, tap, output pixel to the next */
+    int64_t left;                   /* padding before the first column */
     int kernel, stride;
-    const float *w;    /* [kernel, kernel, channels] */
+    const float *w;    /* kernel x kernel taps */
     const float *bias; /* or NULL */
     bool silu, accumulate;
-    float *y; /* [columns, channels] */
+    float *y;
 } depthwise_row;
 
 MG_INLINE v16 depthwise_start(const depthwise_row *r, int64_t ch, int n) {
@@ -33,7 +35,7 @@ MG_INLINE v16 depthwise_start(const depthwise_row *r, int64_t ch, int n) {
 }
 
 MG_INLINE void depthwise_finish(const depthwise_row *r, int64_t j, int64_t ch, v16 sum, int n) {
-    float *y = r->y + j * r->channels + ch;
+    float *y = r->y + j * r->y_step + ch;
     if (r->accumulate) sum = v16_add(v16_load_some(y, n), sum);
     if (r->silu) sum = v16_mul(sum, v16_sigmoid(sum));
     v16_store_some(y, sum, n);
@@ -47,14 +49,14 @@ MG_INLINE void depthwise_block(const depthwise_row *r, const int kernel, const i
     for (int o = 0; o < count; o++) sum[o] = depthwise_start(r, ch, n);
     for (int a = 0; a < kernel; a++) {
         if (!r->rows[a]) continue;
-        const float *x = r->rows[a] + (j * stride - r->left) * r->channels + ch;
-        const float *w = r->w + a * kernel * r->channels + ch;
+        const float *x = r->rows[a] + (j * stride - r->left) * r->x_step + ch;
+        const float *w = r->w + a * kernel * r->w_step + ch;
         v16 tap[5];
 #pragma GCC unroll 5
-        for (int b = 0; b < kernel; b++) tap[b] = v16_load_some(w + b * r->channels, n);
+        for (int b = 0; b < kernel; b++) tap[b] = v16_load_some(w + b * r->w_step, n);
 #pragma GCC unroll 20
         for (int q = 0; q < (count - 1) * stride + kernel; q++) {
-            v16 in = v16_load_some(x + q * r->channels, n);
+            v16 in = v16_load_some(x + q * r->x_step, n);
 #pragma GCC unroll 8
             for (int o = 0; o < count; o++) {
                 int b = q - o * stride;
@@ -76,8 +78,8 @@ static void depthwise_pixel(const depthwise_row *r, int64_t j) {
         v16 sum = depthwise_start(r, ch, n);
         for (int a = 0; a < r->kernel; a++)
             for (int b = first; r->rows[a] && b < end; b++)
-                sum = v16_fma(v16_load_n(r->rows[a] + (q + b) * r->channels + ch, n),
-                              v16_load_n(r->w + (a * r->kernel + b) * r->channels + ch, n), sum);
+                sum = v16_fma(v16_load_n(r->rows[a] + (q + b) * r->x_step + ch, n),
+                              v16_load_n(r->w + (a * r->kernel + b) * r->w_step + ch, n), sum);
         depthwise_finish(r, j, ch, sum, n);
     }
 }

@@ -17,7 +17,7 @@
 #ifndef MG_OPS_CPU_GEMM_H
 #define MG_OPS_CPU_GEMM_H
 
-#include "ops/cpu/vec.h"
+#include "ops/cpu/chunks.h"
 
 #if defined(MG_ISA_AVX512)
 enum { TILE_ROWS = 14, TILE_VECTORS = 2 };
@@ -192,6 +192,33 @@ static inline void gemm_rows(gemm_a a, int64_t rows, const float *packed, int64_
                        left < PANEL ? (int)left : PANEL, k == 0, k + steps == depth);
         }
     }
+}
+
+/* How a product of rows x columns is handed out: pieces of `rows` rows, times groups of panels where
+ * there are few rows (the last stages have 480 pixels and up to 2688 channels). 112 rows are eight
+ * AVX-512 tiles. */
+typedef struct gemm_split {
+    int64_t rows, panels, groups, pieces;
+} gemm_split;
+
+static inline gemm_split gemm_split_of(int64_t rows, int64_t columns) {
+    gemm_split s = {.rows = 112};
+    int64_t chunks = ceil_div(rows, s.rows), panels = panels_of(columns);
+    s.panels = chunks >= 32 ? panels : ceil_div(panels * chunks, 32);
+    s.groups = ceil_div(panels, s.panels);
+    s.pieces = chunks * s.groups;
+    return s;
+}
+
+/* One piece of C = A B: `a` and `c` are those of row 0. */
+static inline void gemm_piece(const gemm_split *s, int64_t piece, gemm_a a, int64_t rows,
+                              const float *packed, int64_t depth, int64_t columns, gemm_c c) {
+    int64_t row = piece / s->groups * s->rows, panel = piece % s->groups * s->panels;
+    a.data += row * a.row;
+    c.data += row * c.row;
+    if (c.residual) c.residual += row * c.row;
+    gemm_rows(a, min64(s->rows, rows - row), packed, depth, columns, panel,
+              min64(panel + s->panels, panels_of(columns)), c);
 }
 
 #endif

@@ -4,19 +4,15 @@
  *     dx += dy w^T       the same with w packed transposed
  *     dw += x^T dy       the depth is the row count, so it is cut into fixed chunks, each summed
  *                        into a partial matrix of its own, and these are added in a fixed tree
- *
- * Work is handed out in pieces of about 1 MFLOP: row chunks, times groups of panels where there are
- * few rows (the last stages have 480 pixels and up to 2688 channels). */
-#include "ops/cpu/chunks.h"
+ */
 #include "ops/cpu/gemm.h"
 
 typedef struct job {
     const mg_op_call *c;
-    int64_t m, k, n;          /* rows, depth and columns of the product at hand */
-    float *packed;            /* B */
-    float *partial;           /* weight gradient: chunks x (k+1) x n */
-    int64_t row_chunk, group; /* rows and panels of one piece */
-    int64_t groups;
+    int64_t m, k, n; /* rows, depth and columns of the product at hand */
+    float *packed;   /* B */
+    float *partial;  /* weight gradient: chunks x (k+1) x n */
+    gemm_split split;
 } job;
 
 static job job_of(const mg_op_call *c) {
@@ -25,14 +21,6 @@ static job job_of(const mg_op_call *c) {
 }
 
 /* --- y and dx --------------------------------------------------------------------------------- */
-
-/* 112 rows are eight AVX-512 tiles; with few rows the panels are shared out instead. */
-static void choose_pieces(job *j) {
-    j->row_chunk = 112;
-    int64_t chunks = ceil_div(j->m, j->row_chunk), panels = panels_of(j->n);
-    j->group = chunks >= 32 ? panels : ceil_div(panels * chunks, 32);
-    j->groups = ceil_div(panels, j->group);
-}
 
 static void pack_w(void *arg, int64_t panel, int thread) {
     (void)thread;
@@ -46,13 +34,6 @@ static void pack_w_transposed(void *arg, int64_t panel, int thread) {
     pack_panel_transposed(j->c->x[1], j->k, j->k, j->n, panel, j->packed + panel * j->k * PANEL);
 }
 
-static void multiply_piece(const job *j, const float *a, gemm_c out, int64_t piece) {
-    int64_t row = piece / j->groups * j->row_chunk, panel = piece % j->groups * j->group;
-    out.data += row * out.row;
-    gemm_rows((gemm_a){a + row * j->k, j->k, 1}, min64(j->row_chunk, j->m - row), j->packed, j->k,
-              j->n, panel, min64(panel + j->group, panels_of(j->n)), out);
-}
-
 static void forward_piece(void *arg, int64_t piece, int thread) {
     (void)thread;
     const job *j = arg;
@@ -61,22 +42,22 @@ static void forward_piece(void *arg, int64_t piece, int thread) {
                   .row = j->n,
                   .bias = mg_has_input(c, 2) ? c->x[2] : NULL,
                   .silu = c->attr.activation == MG_ACTIVATION_SILU};
-    multiply_piece(j, c->x[0], out, piece);
+    gemm_piece(&j->split, piece, (gemm_a){c->x[0], j->k, 1}, j->m, j->packed, j->k, j->n, out);
 }
 
 static void dx_piece(void *arg, int64_t piece, int thread) {
     (void)thread;
     const job *j = arg;
     gemm_c out = {.data = j->c->dx[0], .row = j->n, .accumulate = true};
-    multiply_piece(j, j->c->dy, out, piece);
+    gemm_piece(&j->split, piece, (gemm_a){j->c->dy, j->k, 1}, j->m, j->packed, j->k, j->n, out);
 }
 
 static void forward(const mg_op_call *c) {
     job j = job_of(c);
     j.packed = c->scratch;
-    choose_pieces(&j);
+    j.split = gemm_split_of(j.m, j.n);
     mg_parallel_for(c->pool, panels_of(j.n), pack_w, &j);
-    mg_parallel_for(c->pool, ceil_div(j.m, j.row_chunk) * j.groups, forward_piece, &j);
+    mg_parallel_for(c->pool, j.split.pieces, forward_piece, &j);
 }
 
 static void backward_x(const mg_op_call *c) {
@@ -85,9 +66,9 @@ static void backward_x(const mg_op_call *c) {
     j.k = j.n;
     j.n = k;
     j.packed = c->scratch;
-    choose_pieces(&j);
+    j.split = gemm_split_of(j.m, j.n);
     mg_parallel_for(c->pool, panels_of(j.n), pack_w_transposed, &j);
-    mg_parallel_for(c->pool, ceil_div(j.m, j.row_chunk) * j.groups, dx_piece, &j);
+    mg_parallel_for(c->pool, j.split.pieces, dx_piece, &j);
 }
 
 /* --- dw and db -------------------------------------------------------------------------------- */
