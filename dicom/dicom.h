@@ -211,8 +211,10 @@ typedef struct mg_dicom_grey_options {
     uint8_t *padding_mask; /* may be NULL; one byte per pixel, 1 where pixel padding */
 } mg_dicom_grey_options;
 
-/* One grey frame as f32. With VOI the result is in [0,1]; without, in modality units. A file with
- * neither window nor LUT is scaled from its minimum and maximum (padding left out). */
+/* One grey frame as f32. With VOI the result is in [0,1] and pixel padding is 0, the background;
+ * without, in modality units and not inverted. A VOI LUT wins over the window unless no_voi_lut or
+ * another window is asked for. A file with neither is scaled from its minimum and maximum (padding
+ * left out); one of a constant value is 0. */
 mg_dicom_status mg_dicom_read_grey(mg_dicom *d, uint32_t frame,
                                    const mg_dicom_grey_options *options, float *out,
                                    mg_dicom_error *err);

@@ -2,8 +2,7 @@
  *
  * First the frame's bytes are brought into little endian order with samples in full, through a copy
  * where that takes one; then they are moved to the output word by word, and last the bits that are
- * not the value are masked in place. The everyday case, 16-bit little endian, is one memcpy and one
- * vector loop. */
+ * not the value are masked in place. The everyday case, 16-bit little endian, is one vector loop. */
 #include <stdlib.h>
 #include <zlib.h>
 
@@ -99,6 +98,18 @@ static void interleave(const uint8_t *p, size_t pixels, int samples, size_t word
             memcpy(out + (i * (size_t)samples + (size_t)c) * word, p, word);
 }
 
+/* The everyday case in one pass: 16-bit little endian words, copied and masked. */
+static void copy_masked(const uint8_t *p, size_t n, const mg_dicom_image *image, uint16_t *out) {
+    int shift = image->high_bit + 1 - image->bits_stored;
+    uint16_t mask = (uint16_t)((1u << image->bits_stored) - 1);
+    uint16_t sign = image->is_signed ? (uint16_t)(1u << (image->bits_stored - 1)) : 0;
+    for (size_t i = 0; i < n; i++) {
+        uint16_t v;
+        memcpy(&v, p + 2 * i, sizeof v);
+        out[i] = (uint16_t)((((v >> shift) & mask) ^ sign) - sign);
+    }
+}
+
 static void arrange(const mg_dicom_image *image, const mg_dicom_native_layout *layout,
                     const uint8_t *bytes, unsigned bit, void *out) {
     size_t pixels = (size_t)image->rows * image->columns, n = pixels * (size_t)image->samples;
@@ -106,6 +117,10 @@ static void arrange(const mg_dicom_image *image, const mg_dicom_native_layout *l
         unpack_422(bytes, pixels, out);
     } else if (image->bits_allocated == 1) {
         unpack_bits(bytes, bit, n, out);
+        return;
+    } else if (image->word_bytes == 2 && !image->planar && image->bits_stored < 16 &&
+               layout->big_endian == (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)) {
+        copy_masked(bytes, n, image, out);
         return;
     } else if (image->planar) {
         interleave(bytes, pixels, image->samples, (size_t)image->word_bytes, out);

@@ -94,7 +94,8 @@ static size_t find_areas(field *f, size_t least, area **areas) {
     *areas = NULL;
     for (size_t i = 0; i < n; i++) {
         if (!f->mask[i] || f->label[i]) continue;
-        area a = {++label, (uint32_t)i, flood(f, (uint32_t)i, label)};
+        label++;
+        area a = {label, (uint32_t)i, flood(f, (uint32_t)i, label)};
         if (a.pixels < least) continue;
         if (count == capacity) {
             capacity = capacity ? 2 * capacity : 16;
