@@ -56,7 +56,7 @@ int mg_axis_ticks(const mg_axis *axis, int wanted, double ticks[MG_AXIS_MAX_TICK
 }
 
 void mg_axis_label(const mg_axis *axis, double tick, double step, char out[24]) {
-    if (axis->log && tick < 0.0099) {
+    if (axis->log && tick < 0.099) {
         snprintf(out, 24, "1e−%d", (int)lround(-log10(tick)));
         return;
     }

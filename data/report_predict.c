@@ -26,9 +26,9 @@ static void summary(mg_page *page, const mg_report_predict *r) {
     if (r->prevalence > 0) {
         mg_page_raw(page, "<p>");
         mg_page_format(page,
-                       "Training gave breasts with and without cancer the same weight, so the raw "
-                       "probabilities read too high for screening. The corrected ones assume that "
-                       "%s of breasts have cancer.",
+                       "Training gave breasts with and without cancer the same weight. The "
+                       "corrected probabilities take into account that about %s of breasts have "
+                       "cancer.",
                        mg_say_percent(r->prevalence));
         mg_page_raw(page, "</p>\n");
     }

@@ -51,6 +51,12 @@ void mg_report_key_figures(mg_page *page, const mg_report_evaluation *main) {
     mg_page_raw(page, "</small></p>\n");
 }
 
+/* "1 healthy breast", "456 healthy breasts" */
+static void some_units(mg_page *page, double count, const char *kind, const char *unit) {
+    int size = (int)strlen(unit) - (count == 1);
+    mg_page_format(page, "%s %s%.*s", mg_say_count(count), kind, size, unit);
+}
+
 void mg_report_plain_words(mg_page *page, const mg_report_evaluation *main) {
     const mg_evaluation *e = main->evaluation;
     const mg_metrics *m = &e->view[MG_NATURAL][MG_AT_HALF].metrics;
@@ -72,9 +78,11 @@ void mg_report_plain_words(mg_page *page, const mg_report_evaluation *main) {
                    mg_say_percent(m->value[MG_METRIC_ROC_AUC]));
     mg_page_format(page,
                    "At a threshold of 0.5 it finds %s of %s cancers and raises %s false "
-                   "alarms among %s healthy %s. ",
+                   "%s among ",
                    mg_say_count(c->tp), mg_say_count(c->tp + c->fn), mg_say_count(c->fp),
-                   mg_say_count(c->fp + c->tn), main->unit);
+                   c->fp == 1 ? "alarm" : "alarms");
+    some_units(page, c->fp + c->tn, "healthy ", main->unit);
+    mg_page_text(page, ". ");
     if (c->tp + c->fp > 0)
         mg_page_format(page, "Of those it calls cancer, %s are.",
                        mg_say_percent(m->value[MG_METRIC_PRECISION]));
@@ -225,8 +233,8 @@ static void calibration_charts(mg_page *page, levels l) {
     mg_page_section(page, "calibration", "Calibration");
     mg_page_raw(page, "<p>On the dashed line a predicted 30% is cancer in 30 of 100. A model "
                       "trained on balanced classes predicts too high at screening prevalence; the "
-                      "prior-corrected probability undoes that. Whiskers: 95% (Wilson).</p>\n"
-                      "<div class=\"plots\">\n");
+                      "prior-corrected probability undoes that. Whiskers: 95% (Wilson).</p>\n");
+    mg_page_raw(page, l.count == 3 ? "<div class=\"plots three\">\n" : "<div class=\"plots\">\n");
     for (size_t i = 0; i < l.count; i++) {
         char label[96];
         snprintf(label, sizeof label, "Reliability diagram, %s", l.item[i].name);

@@ -141,7 +141,7 @@ Test(report, training) {
     cr_assert(check_markup(html) > 500);
     check_self_contained(html);
     cr_assert_eq(count(html, "<img "), 16);
-    cr_assert_eq(count(html, "<svg "), 3 + 4 + 4 + 2,
+    cr_assert_eq(count(html, "<svg "), 3 + 6 + 4 + 3,
                  "curves, matrices, ROC and so on, calibration");
     const char *words[] = {"not a medical device",
                            "synthetic phantoms",

@@ -20,7 +20,9 @@ static double normal(uint32_t stream, int i) {
 static double image_p[IMAGES], breast_p[BREASTS];
 static uint8_t image_y[IMAGES], breast_y[BREASTS];
 static int32_t image_patient[IMAGES], image_breast[IMAGES], breast_patient[BREASTS];
-static mg_evaluation per_image, per_breast;
+static double patient_p[PATIENTS];
+static uint8_t patient_y[PATIENTS];
+static mg_evaluation per_image, per_breast, per_patient;
 
 static void make_scores(void) {
     for (int b = 0; b < BREASTS; b++) {
@@ -41,6 +43,11 @@ static void make_scores(void) {
     mg_eval_set breasts = {BREASTS, breast_p, breast_y, breast_patient, PATIENTS};
     mg_evaluate(&images, &o, &per_image, NULL);
     mg_evaluate(&breasts, &o, &per_breast, NULL);
+    mg_aggregate_groups(MG_AGGREGATE_SEED, image_p, image_patient, IMAGES, PATIENTS, patient_p,
+                        NULL);
+    mg_aggregate_labels(image_y, image_patient, IMAGES, PATIENTS, patient_y);
+    mg_eval_set patients = {PATIENTS, patient_p, patient_y, NULL, 0};
+    mg_evaluate(&patients, &o, &per_patient, NULL);
 }
 
 static mg_subgroup_table subgroups[3];
@@ -159,7 +166,7 @@ static void make_breasts(void) {
 }
 
 void report_sample(mg_report_train *train, mg_report_predict *predict) {
-    static mg_report_evaluation levels[2];
+    static mg_report_evaluation levels[3];
     static const mg_report_pair settings[] = {
         {"Architecture", "EfficientNet-B4"},
         {"Input", "955 × 500"},
@@ -185,6 +192,7 @@ void report_sample(mg_report_train *train, mg_report_predict *predict) {
         make_breasts();
         levels[0] = (mg_report_evaluation){"Per image", "images", &per_image};
         levels[1] = (mg_report_evaluation){"Per breast", "breasts", &per_breast};
+        levels[2] = (mg_report_evaluation){"Per patient", "patients", &per_patient};
     }
     *train = (mg_report_train){
         .title = "Training report",
@@ -204,7 +212,7 @@ void report_sample(mg_report_train *train, mg_report_predict *predict) {
         .stop_reason = "no improvement of the validation loss by 0.01 for 8 epochs",
         .aggregation = "seed",
         .evaluations = levels,
-        .evaluation_count = 2,
+        .evaluation_count = 3,
         .subgroups = subgroups,
         .subgroup_count = 3,
         .subgroup_unit = "images",
