@@ -7,6 +7,10 @@
 
 #include "dicom/writer.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* What both objects say about themselves. All texts are UTF-8 and may be NULL where a default is
  * named. */
 typedef struct mg_dicom_author {
@@ -62,5 +66,9 @@ mg_dicom_status mg_dicom_make_report(const mg_dicom_finding *findings, size_t co
 int mg_dicom_trace_outlines(const uint8_t *mask, uint32_t rows, uint32_t columns, size_t least,
                             int most, mg_dicom_outline **out);
 void mg_dicom_free_outlines(mg_dicom_outline *outlines, int count);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -20,6 +20,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef enum mg_dicom_status {
     MG_DICOM_OK = 0,
     MG_DICOM_ERR_ARG,         /* the caller's mistake: frame out of range, buffer too small */
@@ -58,7 +62,9 @@ typedef struct mg_dicom_options {
 
 typedef struct mg_dicom mg_dicom;
 
-/* options may be NULL. Return NULL with err filled. Memory is borrowed until close. A file that is
+/* options may be NULL. Return NULL with err filled. Memory is borrowed until close, and a file is
+ * mapped until then: whoever shortens it meanwhile makes the reader fail with SIGBUS; replacing it
+ * by rename, as this library writes, is harmless. A file that is
  * cut off or broken after a usable header still opens; mg_dicom_warnings says what was wrong. */
 mg_dicom *mg_dicom_open(const char *path, const mg_dicom_options *options, mg_dicom_error *err);
 mg_dicom *mg_dicom_open_memory(const void *data, size_t size, const mg_dicom_options *options,
@@ -224,5 +230,9 @@ mg_dicom_status mg_dicom_read_grey(mg_dicom *d, uint32_t frame,
 mg_dicom_status mg_dicom_apply_modality(const mg_dicom *d, uint32_t frame, const void *stored,
                                         size_t n, float *out, mg_dicom_error *err);
 void mg_dicom_apply_window(const mg_dicom_window *window, const float *in, size_t n, float *out);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -146,11 +146,11 @@ bool mg_dicom_detect_encoding(const mg_dicom *d, uint64_t position, bool *implic
     if (mg_dicom_u16(p, *big_endian) == 0 &&
         (mg_dicom_u16(p + 2, *big_endian) != 0 || mg_dicom_u32(p + 4, *big_endian) == 0))
         return false;
+    if (!*implicit && upper(p[4]) && upper(p[5])) return true; /* as declared, known VR or not */
     if (mg_dicom_looks_explicit(d, position, d->size, *big_endian)) {
         *implicit = false;
         return true;
     }
-    if (upper(p[4]) && upper(p[5]) && !*implicit) return true; /* an unknown VR */
     uint32_t length = mg_dicom_u32(p + 4, *big_endian);
     if (length > d->size - position - 8 && length != UINT32_MAX) return false;
     *implicit = true;

@@ -20,6 +20,10 @@
 
 #include "dicom/dicom.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct mg_dicom_dataset mg_dicom_dataset;
 
 /* NULL only when there is no memory; every function below accepts NULL and does nothing. */
@@ -99,5 +103,9 @@ typedef struct mg_dicom_sha256 {
 void mg_dicom_sha256_begin(mg_dicom_sha256 *h);
 void mg_dicom_sha256_add(mg_dicom_sha256 *h, const void *bytes, size_t size);
 void mg_dicom_sha256_end(mg_dicom_sha256 *h, uint8_t digest[32]);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
