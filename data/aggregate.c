@@ -47,8 +47,7 @@ static double bag_verdict(const bag *b, mg_aggregation how) {
     case MG_AGGREGATE_NOISY_OR: return 1 - b->none;
     case MG_AGGREGATE_COUNT: break;
     }
-    MG_ASSERT(!"an aggregation that does not exist");
-    return NAN;
+    mg_assert_failed("an aggregation that does not exist", __FILE__, __LINE__);
 }
 
 double mg_aggregate(mg_aggregation how, const double *probability, size_t n) {
