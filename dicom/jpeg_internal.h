@@ -3,7 +3,8 @@
  *     jpeg_markers.c      segments between the scans: tables, frame and scan headers
  *     jpeg_interval.c     entropy-coded data: from marker to marker, without the stuffed bytes
  *     jpeg_decode.c       the order of things: markers, scans, output
- *     jpeg_lossless.c     scans of process 14
+ *     jpeg_lossless.c     scans of process 14: samples out of differences
+ *     jpeg_differences.c  … and differences out of bits
  *     jpeg_blocks.c       the order of a DCT scan's blocks, restarts
  *     jpeg_sequential.c   scans of baseline and extended sequential DCT
  *     jpeg_progressive.c  scans of progressive DCT

@@ -1,140 +1,35 @@
 /* jpeg_lossless.c: scans of JPEG Lossless, process 14 (T.81 annex H).
  *
- * A sample is predicted from its neighbours Ra (left), Rb (above), Rc (above left); the difference
- * is coded as a category SSSS (0…16) by a Huffman code, followed by SSSS additional bits. A row is
- * decoded in two steps: first all differences, then the prediction is undone. The first step is
- * bound by the latency from one table access to the next, so that a table that yields up to three
- * whole differences (code and additional bits) at once is what makes it fast. */
-#include "dicom/jpeg_internal.h"
+ * A sample is predicted from its neighbours Ra (left), Rb (above), Rc (above left); the difference is
+ * what is coded. Here differences become samples, row by row as far as they have been decoded. */
+#include "dicom/jpeg_lossless.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    GROUP_BITS = 12, /* 4096 groups of 8 bytes: most of a first-level cache */
-    GROUPS_PER_REFILL = 56 / GROUP_BITS,
-    ROW_TAIL = 4 * GROUPS_PER_REFILL, /* a group writes 4 samples, of which up to 3 count */
-};
-
-/* What the next GROUP_BITS bits begin with: differences that are complete within them. The whole
- * struct is copied into the row; what is not a difference is overwritten by the next group. */
-typedef struct group {
-    uint16_t difference[3];
-    uint8_t bits;  /* of all the differences together */
-    uint8_t count; /* 0: the first is longer than GROUP_BITS */
-} group;
-_Static_assert(sizeof(group) == 8, "a group is copied into a row as four samples");
-
-typedef struct lossless {
-    mg_jpeg *j;
-    int n; /* components of the scan */
-    const mg_jpeg_huffman *table[4];
-    group *groups;     /* one component only */
-    uint16_t *scratch; /* rows that are not decoded into the output: two per component */
-    uint32_t rows, columns;
-    uint32_t rows_per_interval; /* or rows, without restarts */
-    unsigned predictor, point_transform;
-    uint16_t initial; /* prediction of the first sample of an interval */
-    bool extra_16;    /* the encoder wrote additional bits for SSSS 16 */
-    bool failed;      /* met bits that are no code */
-} lossless;
-
-/* --- differences ------------------------------------------------------------------------------ */
-
-/* One difference modulo 2^16, with at least 32 bits in the reservoir. */
-static inline uint16_t one_difference(lossless *s, mg_jpeg_bits *b, const mg_jpeg_huffman *table) {
-    int category = mg_jpeg_symbol(b, table);
-    if (__builtin_expect(category < 0 || category > 15, 0)) {
-        if (category != 16) {
-            s->failed = true;
-            return 0;
-        }
-        /* SSSS 16 has no additional bits. An old encoder wrote 16 of them, of which only the two
-         * patterns that mean -32768 and 32768 can occur. */
-        uint32_t next = mg_jpeg_peek(b, 16);
-        if (s->extra_16 && (next == 0x8000 || next == 0x7FFF)) mg_jpeg_skip(b, 16);
-        return 0x8000;
-    }
-    return (uint16_t)mg_jpeg_extend(mg_jpeg_take(b, (unsigned)category), (unsigned)category);
-}
-
-static mg_dicom_status build_groups(lossless *s) {
-    enum { N = 1 << GROUP_BITS };
-    s->groups = malloc(N * sizeof *s->groups);
-    if (!s->groups)
-        return mg_dicom_fail(s->j->err, MG_DICOM_ERR_MEMORY, s->j->scan.offset,
-                             "JPEG: no memory for "
-                             "the decoding table");
-    /* First every group of one difference, … */
-    uint8_t bits[N];
-    uint16_t difference[N];
-    for (uint32_t i = 0; i < N; i++) {
-        mg_jpeg_bits b = {.bits = (uint64_t)i << (64 - GROUP_BITS), .count = 56};
-        lossless probe = {0};
-        bool category_16 =
-            s->extra_16 &&
-            mg_jpeg_symbol(&(mg_jpeg_bits){.bits = b.bits, .count = 56}, s->table[0]) == 16;
-        difference[i] = one_difference(&probe, &b, s->table[0]);
-        unsigned used = 56 - b.count;
-        bits[i] = probe.failed || category_16 || used > GROUP_BITS ? 0 : (uint8_t)used;
-    }
-    /* … then as many of them in a row as fit. */
-    for (uint32_t i = 0; i < N; i++) {
-        group g = {0};
-        while (g.count < 3) {
-            uint32_t rest = (i << g.bits) & (N - 1);
-            if (!bits[rest] || g.bits + bits[rest] > GROUP_BITS) break;
-            g.difference[g.count++] = difference[rest];
-            g.bits = (uint8_t)(g.bits + bits[rest]);
-        }
-        s->groups[i] = g;
-    }
-    return MG_DICOM_OK;
-}
-
-/* The differences of one row of a scan with one component. */
-static void row_differences(lossless *s, uint16_t *line) {
-    mg_jpeg_bits b = s->j->bits;
-    const group *groups = s->groups;
-    uint32_t x = 0, columns = s->columns;
-    while (x + ROW_TAIL <= columns && b.pos <= b.size) {
-        mg_jpeg_refill(&b);
-        for (int i = 0; i < GROUPS_PER_REFILL; i++) {
-            const group *g = &groups[b.bits >> (64 - GROUP_BITS)];
-            if (__builtin_expect(g->count == 0, 0)) {
-                mg_jpeg_refill(&b);
-                line[x++] = one_difference(s, &b, s->table[0]);
-                break;
-            }
-            memcpy(line + x, g, sizeof *g);
-            x += g->count;
-            mg_jpeg_skip(&b, g->bits);
-        }
-    }
-    while (x < columns) {
-        mg_jpeg_refill(&b);
-        line[x++] = one_difference(s, &b, s->table[0]);
-    }
-    s->j->bits = b;
-}
-
-/* The differences of one row of a scan with several components, which alternate. */
-static void row_differences_interleaved(lossless *s, uint16_t *const line[4]) {
-    mg_jpeg_bits b = s->j->bits;
-    for (uint32_t x = 0; x < s->columns; x++) {
-        for (int i = 0; i < s->n; i++) {
-            mg_jpeg_refill(&b);
-            line[i][x] = one_difference(s, &b, s->table[i]);
-        }
-    }
-    s->j->bits = b;
-}
+typedef mg_jpeg_lossless lossless;
 
 /* --- prediction ------------------------------------------------------------------------------- */
 
-/* Selection value 1, and every interval's first row: the sum of the differences so far. */
+/* Selection value 1, and every interval's first row: the sum of the differences so far. Eight at a
+ * time: sums over pairs, over fours, over eight, and the sample left of them to all. */
 static void undo_left(uint16_t *line, uint32_t columns, uint16_t left) {
-    for (uint32_t x = 0; x < columns; x++) line[x] = left = (uint16_t)(left + line[x]);
+    typedef uint16_t eight __attribute__((vector_size(16)));
+    const eight zero = {0};
+    eight before = zero + left;
+    uint32_t x = 0;
+    for (; x + 8 <= columns; x += 8) {
+        eight v;
+        memcpy(&v, line + x, sizeof v);
+        v += __builtin_shufflevector(zero, v, 0, 8, 9, 10, 11, 12, 13, 14);
+        v += __builtin_shufflevector(zero, v, 0, 1, 8, 9, 10, 11, 12, 13);
+        v += __builtin_shufflevector(zero, v, 0, 1, 2, 3, 8, 9, 10, 11);
+        v += before;
+        before = __builtin_shufflevector(v, v, 7, 7, 7, 7, 7, 7, 7, 7);
+        memcpy(line + x, &v, sizeof v);
+    }
+    left = before[0];
+    for (; x < columns; x++) line[x] = left = (uint16_t)(left + line[x]);
 }
 
 /* Differences to samples, selection values 2 to 7 of table H.1; all arithmetic is modulo 2^16 but
@@ -167,16 +62,17 @@ static void undo_prediction(const lossless *s, uint16_t *line, const uint16_t *a
 
 /* --- rows, intervals, the scan ---------------------------------------------------------------- */
 
-/* All bits that are set in some sample; blocks of constant size, which compilers vectorise. */
+/* All bits that are set in some sample of a row. */
 static uint32_t bits_set(const uint16_t *line, uint32_t columns) {
-    enum { BLOCK = 32 };
-    uint16_t lane[BLOCK] = {0};
+    uint64_t four[4] = {0}, v[4];
     uint32_t x = 0, all = 0;
-    for (; x + BLOCK <= columns; x += BLOCK)
-        for (int k = 0; k < BLOCK; k++) lane[k] |= line[x + (uint32_t)k];
+    for (; x + 16 <= columns; x += 16) {
+        memcpy(v, line + x, sizeof v);
+        for (int k = 0; k < 4; k++) four[k] |= v[k];
+    }
     for (; x < columns; x++) all |= line[x];
-    for (int k = 0; k < BLOCK; k++) all |= lane[k];
-    return all;
+    uint64_t any = four[0] | four[1] | four[2] | four[3];
+    return all | (uint32_t)((any | any >> 16 | any >> 32 | any >> 48) & 0xFFFF);
 }
 
 /* Into the caller's interleaved samples, unless the row has been decoded there. */
@@ -205,49 +101,90 @@ static void clear_row(const lossless *s, int component, uint32_t row) {
     }
 }
 
-/* Where row `row` of the scan's i-th component is decoded. */
-static uint16_t *line_of(const lossless *s, int i, uint32_t row) {
-    if (!s->scratch) return (uint16_t *)s->j->out + (size_t)row * s->columns;
-    return s->scratch + ((size_t)i * 2 + (row & 1)) * s->columns;
+/* The i-th component's differences of a row become samples; `above` is the row before, or NULL for
+ * an interval's first. */
+static mg_dicom_status finish_row(lossless *s, int i, uint32_t row, uint16_t *line,
+                                  const uint16_t *above) {
+    mg_jpeg *j = s->j;
+    if (!above) undo_left(line, s->columns, s->initial);
+    else if (s->predictor == 1) undo_left(line, s->columns, above[0]);
+    else undo_prediction(s, line, above);
+    uint32_t max = (1u << (j->header.precision - (int)s->point_transform)) - 1;
+    if (bits_set(line, s->columns) > max) {
+        uint32_t x = 0;
+        while (line[x] <= max) x++;
+        return mg_dicom_fail(
+            j->err, MG_DICOM_ERR_PIXELS, j->interval_start,
+            "JPEG: row %u, column %u is %u; %d bits hold %u at the most (data from "
+            "offset %zu)",
+            (unsigned)row, (unsigned)x, (unsigned)line[x], j->header.precision, (unsigned)max,
+            j->interval_start);
+    }
+    store_row(s, j->scan.component[i], row, line);
+    return MG_DICOM_OK;
 }
 
-static mg_dicom_status decode_row(lossless *s, uint32_t row, bool first_of_interval) {
-    mg_jpeg *j = s->j;
-    uint16_t *line[4] = {0};
-    for (int i = 0; i < s->n; i++) line[i] = line_of(s, i, row);
-    if (s->n == 1) row_differences(s, line[0]);
-    else row_differences_interleaved(s, line);
-    if (s->failed || mg_jpeg_bits_overrun(&j->bits)) return mg_jpeg_entropy_error(j, "row", row);
-    uint32_t max = (1u << (j->header.precision - (int)s->point_transform)) - 1;
-    for (int i = 0; i < s->n; i++) {
-        if (first_of_interval) undo_left(line[i], s->columns, s->initial);
-        else if (s->predictor == 1) undo_left(line[i], s->columns, line_of(s, i, row - 1)[0]);
-        else undo_prediction(s, line[i], line_of(s, i, row - 1));
-        if (bits_set(line[i], s->columns) > max)
-            return mg_dicom_fail(j->err, MG_DICOM_ERR_PIXELS, mg_jpeg_bit_offset(j),
-                                 "JPEG: a sample "
-                                 "of row %u is over %u, the most that %d bits can say (near offset "
-                                 "%llu)",
-                                 (unsigned)row, (unsigned)max, j->header.precision,
-                                 (unsigned long long)mg_jpeg_bit_offset(j));
-        store_row(s, j->scan.component[i], row, line[i]);
+/* Rows *row … end-1, an interval of a scan of one component. Differences come in portions that know
+ * nothing of rows. They are decoded into the output where its words allow it, else into `window`,
+ * behind the row that was finished last; each row is finished as soon as it is complete. *row: the
+ * first row that is not finished. */
+static mg_dicom_status decode_interval(lossless *s, uint16_t *window, uint32_t *row, uint32_t end) {
+    size_t columns = s->columns, decoded = 0; /* from `line`, the line of *row, on */
+    uint16_t *line = window ? window + columns : (uint16_t *)s->j->out + *row * columns;
+    const uint16_t *above = NULL;
+    while (*row < end) {
+        size_t left = (end - *row) * columns - decoded;
+        size_t room = columns + MG_JPEG_DIFFERENCES_ROOM - decoded; /* of the window */
+        decoded += mg_jpeg_differences(s, line + decoded, window && room < left ? room : left);
+        for (; decoded >= columns; line += columns, decoded -= columns) {
+            mg_dicom_status status = finish_row(s, 0, *row, line, above);
+            if (status) return status;
+            above = line;
+            ++*row;
+        }
+        if (s->failed && *row < end) return mg_jpeg_entropy_error(s->j, "row", *row);
+        if (window && above) { /* to the front: the last row and what is decoded of the next */
+            memmove(window, above, (columns + decoded) * sizeof *window);
+            above = window;
+            line = window + columns;
+        }
     }
     return MG_DICOM_OK;
 }
 
-static mg_dicom_status decode_rows(lossless *s) {
+/* The same for a scan of several components; `window` holds two rows of each. */
+static mg_dicom_status decode_interval_interleaved(lossless *s, uint16_t *window, uint32_t *row,
+                                                   uint32_t end) {
+    for (uint32_t first = *row; *row < end; ++*row) {
+        uint16_t *line[4] = {0};
+        for (int i = 0; i < s->n; i++) line[i] = window + ((size_t)i * 2 + (*row & 1)) * s->columns;
+        mg_jpeg_differences_interleaved(s, line);
+        if (s->failed) return mg_jpeg_entropy_error(s->j, "row", *row);
+        for (int i = 0; i < s->n; i++) {
+            const uint16_t *above = window + ((size_t)i * 2 + (~*row & 1)) * s->columns;
+            mg_dicom_status status = finish_row(s, i, *row, line[i], *row == first ? NULL : above);
+            if (status) return status;
+        }
+    }
+    return MG_DICOM_OK;
+}
+
+static mg_dicom_status decode_rows(lossless *s, uint16_t *window) {
     mg_jpeg *j = s->j;
     mg_dicom_status status = mg_jpeg_interval_open(j);
     j->in_entropy = true;
-    for (uint32_t row = 0; row < s->rows; row++) {
-        bool first = row % s->rows_per_interval == 0;
-        if (!status && first && row) status = mg_jpeg_interval_close(j, true);
-        if (!status) status = decode_row(s, row, first);
-        if (!status) continue;
-        if (!j->options->allow_partial) return status;
-        for (int i = 0; i < s->n; i++) clear_row(s, j->scan.component[i], row);
+    uint32_t row = 0;
+    while (!status && row < s->rows) {
+        uint32_t left = s->rows - row;
+        uint32_t end = row + (left < s->rows_per_interval ? left : s->rows_per_interval);
+        status = s->n == 1 ? decode_interval(s, window, &row, end)
+                           : decode_interval_interleaved(s, window, &row, end);
+        if (!status) status = mg_jpeg_interval_close(j, row < s->rows);
     }
-    return status ? status : mg_jpeg_interval_close(j, false);
+    if (status && j->options->allow_partial)
+        for (; row < s->rows; row++)
+            for (int i = 0; i < s->n; i++) clear_row(s, j->scan.component[i], row);
+    return status;
 }
 
 /* Everything the scan header says, before anything is decoded. */
@@ -299,17 +236,14 @@ static mg_dicom_status check_scan(lossless *s) {
 }
 
 /* Decodes the scan from `start` on in one of the two readings of SSSS 16. */
-static mg_dicom_status run(lossless *s, size_t start, bool extra_16) {
+static mg_dicom_status run(lossless *s, uint16_t *window, size_t start, bool extra_16) {
     s->j->pos = start;
     s->j->next_restart = 0;
     s->failed = false;
     s->extra_16 = extra_16;
-    if (s->n == 1) {
-        free(s->groups);
-        mg_dicom_status status = build_groups(s);
-        if (status) return status;
-    }
-    return decode_rows(s);
+    s->lanes_lost = 0;
+    mg_dicom_status status = s->n == 1 ? mg_jpeg_differences_prepare(s) : MG_DICOM_OK;
+    return status ? status : decode_rows(s, window);
 }
 
 static bool has_category_16(const lossless *s) {
@@ -333,22 +267,23 @@ mg_dicom_status mg_jpeg_lossless_scan(mg_jpeg *j) {
     s.rows_per_interval = j->restart_interval ? j->restart_interval / s.columns : s.rows;
     bool direct =
         s.n == 1 && j->frame->samples == 1 && j->frame->word_bytes == 2 && s.point_transform == 0;
+    uint16_t *window = NULL;
     if (!direct) {
-        s.scratch = malloc((size_t)s.n * 2 * s.columns * sizeof *s.scratch);
-        if (!s.scratch)
+        size_t columns = s.columns;
+        size_t size = s.n == 1 ? 2 * columns + MG_JPEG_DIFFERENCES_ROOM : 2 * columns * (size_t)s.n;
+        window = malloc(size * sizeof *window);
+        if (!window)
             return mg_dicom_fail(j->err, MG_DICOM_ERR_MEMORY, j->scan.offset,
-                                 "JPEG: no memory for "
-                                 "rows of %u samples",
-                                 (unsigned)s.columns);
+                                 "JPEG: no memory for %zu samples", size);
     }
     size_t start = j->pos;
-    status = run(&s, start, false);
+    status = run(&s, window, start, false);
     if (status == MG_DICOM_ERR_PIXELS && has_category_16(&s)) {
         /* Perhaps the known encoder that wrote additional bits for SSSS 16: then all fits. */
         mg_dicom_error *err = j->err, ignored = {0};
         j->err = &ignored;
-        bool fits = run(&s, start, true) == MG_DICOM_OK;
-        if (!fits && j->options->allow_partial) run(&s, start, false);
+        bool fits = run(&s, window, start, true) == MG_DICOM_OK;
+        if (!fits && j->options->allow_partial) run(&s, window, start, false);
         j->err = err;
         if (fits) {
             memset(err, 0, sizeof *err);
@@ -359,6 +294,7 @@ mg_dicom_status mg_jpeg_lossless_scan(mg_jpeg *j) {
         }
     }
     free(s.groups);
-    free(s.scratch);
+    free(s.lane_space);
+    free(window);
     return status;
 }

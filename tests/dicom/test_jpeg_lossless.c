@@ -75,6 +75,8 @@ static void round_trip(uint32_t rows, uint32_t columns, int samples, int precisi
     free(image);
 }
 
+static void foreign(jpeg_writer_options o, int kind);
+
 Test(jpeg_lossless, own_encoder_every_precision_and_size) {
     static const uint32_t sizes[][2] = {{1, 1}, {1, 17}, {17, 1}, {5, 3}, {40, 31}, {64, 100}};
     for (int precision = 2; precision <= 16; precision++)
@@ -82,6 +84,47 @@ Test(jpeg_lossless, own_encoder_every_precision_and_size) {
             for (int kind = 0; kind < KINDS; kind++)
                 for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++)
                     round_trip(sizes[s][0], sizes[s][1], samples, precision, kind);
+}
+
+/* Large enough for tables of groups and for decoding ahead in lanes. */
+Test(jpeg_lossless, medium_images) {
+    for (int precision = 2; precision <= 16; precision++)
+        for (int kind = 0; kind < KINDS; kind++) {
+            round_trip(130, 131, 1, precision, kind);
+            round_trip(257, 301, 1, precision, kind);
+        }
+    for (int predictor = 1; predictor <= 7; predictor++)
+        foreign((jpeg_writer_options){.rows = 150,
+                                      .columns = 200,
+                                      .components = 1 + (predictor & 1),
+                                      .separate_scans = true,
+                                      .precision = 16 - predictor,
+                                      .predictor = predictor,
+                                      .point_transform = predictor / 4,
+                                      .restart_rows = {predictor & 2 ? 75 : 0, 30},
+                                      .long_codes = predictor & 1},
+                SMOOTH);
+}
+
+/* Codes of one length (5 bits and 4 more) never synchronise, so what lanes decode ahead is lost each
+ * time, and nothing of it may be seen. */
+Test(jpeg_lossless, codes_that_never_synchronise) {
+    enum { N = 200 * 300 };
+    uint16_t *image = malloc(N * sizeof *image);
+    mg_rng_key key = {.seed = 21, .purpose = MG_RNG_TEST};
+    for (uint32_t i = 0; i < N; i++) {
+        uint32_t before = i % 300 ? image[i - 1] : i ? image[i - 300] : 2048;
+        uint32_t step = 8 + mg_rng_below(&key, 2 * i, 8);
+        bool up = before < 16 || (before < 4000 && mg_rng_below(&key, 2 * i + 1, 2));
+        image[i] = (uint16_t)(up ? before + step : before - step);
+    }
+    jpeg_writer_options o = {
+        .rows = 200, .columns = 300, .components = 1, .precision = 12, .predictor = 1};
+    size_t size;
+    uint8_t *data = jpeg_writer_lossless(image, &o, &size);
+    expect_decodes(data, size, (mg_dicom_codec_frame){200, 300, 1, 2}, image, NULL);
+    free(data);
+    free(image);
 }
 
 Test(jpeg_lossless, large_images) {

@@ -114,7 +114,7 @@ Test(jpeg_lossless_errors, unassigned_code) {
 Test(jpeg_lossless_errors, sample_out_of_range) {
     stream s = make(0);
     s.data[find(&s, 0xC3) + 4] = 10; /* SOF: 10 bits, while values start at 1000 of 1023 */
-    refuse_pixels(s, "is over 1023, the most that 10 bits can say");
+    refuse_pixels(s, "10 bits hold 1023 at the most");
 }
 
 Test(jpeg_lossless_errors, restarts) {
@@ -232,6 +232,48 @@ Test(jpeg_lossless_errors, partial_image) {
     cr_assert_eq(mg_dicom_jpeg_decode(s.data, s.size, &frame, out, &options, NULL), MG_DICOM_OK);
     cr_assert(!partial && !memcmp(out, s.image, sizeof out));
     free(s.data);
+}
+
+/* The same where the data is decoded in several lanes at once: a cut anywhere, and a byte that makes
+ * an unassigned code or a shift of all that follows. */
+Test(jpeg_lossless_errors, partial_image_in_lanes) {
+    enum { SIDE = 400, N = SIDE * SIDE };
+    uint16_t *image = malloc(N * sizeof *image), *out = malloc(N * sizeof *out);
+    mg_rng_key key = {.seed = 12, .purpose = MG_RNG_TEST};
+    for (uint32_t i = 0; i < N; i++) image[i] = (uint16_t)(1000 + mg_rng_below(&key, i, 200));
+    jpeg_writer_options o = {
+        .rows = SIDE, .columns = SIDE, .components = 1, .precision = 12, .predictor = 1};
+    size_t size;
+    uint8_t *data = jpeg_writer_lossless(image, &o, &size);
+    size_t start = jpeg_writer_scan_start(data, size);
+    mg_dicom_codec_frame f = {SIDE, SIDE, 1, 2};
+    for (uint32_t i = 0; i < 40; i++) {
+        size_t at = start + mg_rng_below(&key, N + i, (uint32_t)(size - start - 3));
+        size_t n = i & 1 ? at : size;
+        uint8_t *copy = malloc(n);
+        memcpy(copy, data, n);
+        if (n > at) memset(copy + at, 0xFD, n - at < 4 ? n - at : 4); /* 11111…: unassigned */
+        bool partial = false;
+        mg_dicom_codec_options options = {.allow_partial = true, .partial = &partial};
+        mg_dicom_error err = {0};
+        cr_assert_eq(mg_dicom_jpeg_decode(copy, n, &f, out, &options, &err), MG_DICOM_OK, "%s",
+                     err.message);
+        cr_assert(partial);
+        size_t row = 0;
+        while (row < SIDE && !memcmp(out + row * SIDE, image + row * SIDE, SIDE * sizeof *out))
+            row++;
+        double part = (double)(at - start) / (double)(size - start);
+        cr_assert(row < SIDE && (double)row >= part * SIDE - 5, "%zu rows of %g", row, part * SIDE);
+        for (size_t k = row * SIDE; k < N; k++) cr_assert_eq(out[k], 0);
+        cr_assert_eq(mg_dicom_jpeg_decode(copy, n, &f, out, NULL, &err), MG_DICOM_ERR_PIXELS);
+        char expected[40];
+        snprintf(expected, sizeof expected, "in row %zu", row);
+        cr_assert(strstr(err.message, expected) || n < N / 8, "%s, not %s", err.message, expected);
+        free(copy);
+    }
+    free(data);
+    free(image);
+    free(out);
 }
 
 /* Any damage ends in an answer; under a sanitizer this is where overruns would show. */
