@@ -79,7 +79,7 @@ static void specks(mg_phantom_renderer *r, float bright, draws *d, float x, floa
                    float extent, bool masked) {
     for (int i = 0; i < n; i++) {
         float a = 0.5f * draw_normal(d), b = 0.5f * draw_normal(d);
-        float size = draw_range(d, 0.3f, 0.7f), strength = bright * draw_range(d, 0.6f, 1.2f);
+        float size = draw_range(d, 0.35f, 0.75f), strength = bright * draw_range(d, 0.6f, 1.2f);
         float sx = x + a * extent, sy = y + b * extent;
         if (mg_phantom_depth(&r->geometry, sx, sy) < 3.0f) continue;
         mg_phantom_speck(r, sx, sy, size, strength, masked);

@@ -164,15 +164,15 @@ static void add(mg_phantom_breast *b, mg_phantom_finding f) {
 /* The same draws whatever the label: one mass at most and one group of fine calcifications at most,
  * of the same size and contrast; cancer only decides their kind (and that there is one). */
 static void draw_findings(const mg_phantom_settings *s, draws *d, mg_phantom_breast *b) {
-    float ease = 1.0f - (float)s->difficulty;
-    float radius = draw_range(d, 4.0f, 6.0f) * (0.75f + 0.5f * ease);
-    float contrast = draw_range(d, 0.8f, 1.2f) * (0.10f + 0.26f * ease);
-    float speck = draw_range(d, 0.8f, 1.2f) * (0.15f + 0.45f * ease);
+    float hard = (float)s->difficulty;
+    float radius = draw_range(d, 4.0f, 6.0f) * (1.36f - 0.40f * hard);
+    float contrast = draw_range(d, 0.8f, 1.2f) * (0.46f - 0.34f * hard);
+    float speck = draw_range(d, 0.8f, 1.2f) * (0.75f - 0.50f * hard);
     float extent = draw_range(d, 5.0f, 8.0f);
-    bool mass = draw_chance(d, 0.8f), calcium = draw_chance(d, 0.9f);
+    bool mass = draw_chance(d, 0.88f), calcium = draw_chance(d, 0.95f);
     float which = draw_uniform(d);
-    mg_phantom_kind malignant = which < 0.70f   ? MG_PHANTOM_SPICULATED
-                                : which < 0.82f ? MG_PHANTOM_LOBULATED
+    mg_phantom_kind malignant = which < 0.75f   ? MG_PHANTOM_SPICULATED
+                                : which < 0.87f ? MG_PHANTOM_LOBULATED
                                                 : MG_PHANTOM_CLUSTER;
     bool cluster = b->cancer && malignant == MG_PHANTOM_CLUSTER;
     mg_phantom_kind solid = b->cancer && !cluster ? malignant : MG_PHANTOM_BENIGN_MASS;
@@ -188,7 +188,7 @@ static void draw_findings(const mg_phantom_settings *s, draws *d, mg_phantom_bre
     if (draw_chance(d, 0.35f)) add(b, node);
     mg_phantom_finding coarse =
         place(d, MG_PHANTOM_COARSE, draw_range(d, 0.8f, 1.8f), 1.3f * speck, speck);
-    if (draw_chance(d, 0.75f)) add(b, coarse);
+    if (draw_chance(d, 0.90f)) add(b, coarse);
     mg_phantom_finding vessel =
         place(d, MG_PHANTOM_VASCULAR, draw_range(d, 20.0f, 45.0f), 0.12f, speck);
     if (draw_chance(d, 0.15f)) add(b, vessel);
