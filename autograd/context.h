@@ -36,6 +36,11 @@ typedef struct mg_context {
     mg_node *tape; /* last node recorded */
     int nodes;
     double flops, bytes; /* forward work since mg_step_reset, from the ops' cost() */
+
+    /* Told of every kernel after it ran (in a dry run: would have run, 0 seconds); may be NULL. */
+    void (*on_op)(void *arg, const mg_op *op, const char *scope, const mg_op_call *call,
+                  double seconds, bool backward);
+    void *on_op_arg;
 } mg_context;
 
 /* memory_limit in bytes for model + step together, 0 for none. NULL when out of memory. */

@@ -5,6 +5,7 @@
  * gradient or read the data comes later in the tape, hence earlier in backward. */
 #include <math.h>
 #include <string.h>
+#include <time.h>
 
 #include "autograd/internal.h"
 
@@ -51,12 +52,23 @@ static const mg_kernels *kernels_for(mg_context *ctx, mg_op_id id) {
     return k;
 }
 
-/* Runs one kernel with its scratch memory. */
-static bool run_kernel(mg_context *ctx, mg_op_call *c, const mg_kernels *k, bool backward) {
+static double seconds_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Runs one kernel of op `id` with its scratch memory and tells a listener how long it took. */
+static bool run_kernel(mg_context *ctx, mg_op_id id, const char *scope, mg_op_call *c,
+                       const mg_kernels *k, bool backward) {
     size_t scratch =
         k->scratch_bytes ? k->scratch_bytes(c, backward, mg_pool_threads(ctx->pool)) : 0;
     if (scratch && !(c->scratch = mg_step_alloc(ctx, scratch, "kernel scratch"))) return false;
+    double begin = ctx->on_op && !ctx->dry_run ? seconds_now() : 0;
     if (!ctx->dry_run) (backward ? k->backward : k->forward)(c);
+    if (ctx->on_op)
+        ctx->on_op(ctx->on_op_arg, mg_op_get(id, ctx->dtype), scope, c,
+                   ctx->dry_run ? 0 : seconds_now() - begin, backward);
     if (scratch) mg_arena_free(ctx->step, c->scratch);
     return true;
 }
@@ -106,7 +118,7 @@ mg_tensor *mg_apply(mg_context *ctx, mg_op_id id, const mg_attr *attr, mg_tensor
     c.y = out->data;
     size_t save = op->save_count ? (size_t)op->save_count(&c) * mg_dtype_size(ctx->dtype) : 0;
     if (save && !(c.save = mg_step_alloc(ctx, save, "saved for backward"))) return NULL;
-    if (!run_kernel(ctx, &c, k, false)) return NULL;
+    if (!run_kernel(ctx, id, ctx->scope, &c, k, false)) return NULL;
     mg_cost cost = op->cost(&c);
     ctx->flops += cost.forward_flops;
     ctx->bytes += cost.forward_bytes;
@@ -152,7 +164,7 @@ static void run_node(mg_context *ctx, mg_node *node) {
     const mg_op *op = mg_op_get(node->op, ctx->dtype);
     for (int i = 0; i < node->inputs; i++)
         if (op->differentiable >> i & 1) c.dx[i] = mg_gradient_of(ctx, node->in[i]);
-    if (ctx->error.code || !run_kernel(ctx, &c, k, true)) return;
+    if (ctx->error.code || !run_kernel(ctx, node->op, node->scope, &c, k, true)) return;
     for (int i = 0; i < node->inputs && ctx->trace_nan && !ctx->dry_run; i++)
         if (c.dx[i])
             mg_trace_numbers(ctx, node, "gradient", c.dx[i],

@@ -1,0 +1,107 @@
+/* audit: prove every op on this machine, and show the proof. */
+#include <stdio.h>
+#include <string.h>
+
+#include "apps/lib/audit.h"
+#include "apps/lib/cli.h"
+#include "data/files.h"
+
+static bool quick, json;
+static const char *docs, *html, *source = ".", *device = "cpu";
+static int64_t threads;
+static double seconds = 0.1;
+
+static const mg_cli_option options[] = {
+    {"quick", 'q', MG_CLI_FLAG, &quick, NULL, NULL, "checks only, no timing", 0, 0},
+    {"json", 0, MG_CLI_FLAG, &json, NULL, NULL, "results as JSON", 0, 0},
+    {"docs", 0, MG_CLI_STRING, &docs, "DIR", NULL, "write a Markdown page per op and an index", 0,
+     0},
+    {"html", 0, MG_CLI_STRING, &html, "FILE|DIR", NULL,
+     "write the atlas: one page (.html), or a page per op", 0, 0},
+    {"source", 0, MG_CLI_STRING, &source, "DIR", ".", "source tree that --html reads", 0, 0},
+    {"device", 0, MG_CLI_CHOICE, &device, "cpu|reference", "cpu", "whose kernels", 0, 0},
+    {"threads", 't', MG_CLI_INT, &threads, "N", "one per core", "threads for timing", 1, 1024},
+    {"seconds", 0, MG_CLI_FLOAT, &seconds, "S", "0.1", "timing per op, each way", 0.001, 60},
+};
+
+static const mg_cli_program program = {
+    .name = "audit",
+    .summary = "Check every op against its reference, its gradient and itself, and time it",
+    .usage = "[OPTION]... [OP]...",
+    .description = "Without OP all ops are checked. One OP prints its page. Exit code 1 when any "
+                   "check fails.",
+    .options = options,
+    .option_count = sizeof options / sizeof options[0],
+    .most_arguments = -1};
+
+typedef struct audit {
+    mg_op_id id[MG_OP_COUNT];
+    mg_audit_op op[MG_OP_COUNT];
+    size_t count;
+    mg_audit_pools pools;
+    mg_pool *pool;
+    mg_machine machine;
+    bool timed;
+} audit;
+
+static mg_device chosen_device(void) {
+    for (int d = 0; d < MG_DEVICE_COUNT; d++)
+        if (strcmp(device, mg_device_name((mg_device)d)) == 0) return (mg_device)d;
+    return MG_DEVICE_CPU;
+}
+
+static int choose(audit *a, int argc, char **argv) {
+    for (int i = 0; i < argc; i++) {
+        mg_op_id id = mg_op_find(argv[i]);
+        if (id == MG_OP_COUNT)
+            return mg_cli_usage_error(&program, "'%s' is no op (ops/table.h lists them)", argv[i]);
+        if (a->count < MG_OP_COUNT) a->id[a->count++] = id;
+    }
+    for (int id = 0; id < MG_OP_COUNT && argc == 0; id++) a->id[a->count++] = (mg_op_id)id;
+    return MG_CLI_RUN;
+}
+
+static mg_status run(audit *a, mg_error *err) {
+    mg_status s = mg_audit_pools_open(&a->pools, err);
+    a->pool = mg_pool_create((int)threads);
+    if (!s && !a->pool) s = mg_fail(err, MG_ERR_MEMORY, "no thread pool");
+    a->timed = !quick && !docs && !html;
+    if (!s && a->timed) s = mg_machine_measure(a->pool, &a->machine, err);
+    for (size_t i = 0; i < a->count && !s; i++) {
+        s = mg_audit_run(a->id[i], chosen_device(), &a->pools, &a->op[i], err);
+        if (!s && a->timed) s = mg_audit_measure(&a->op[i], a->pool, seconds, err);
+    }
+    return s;
+}
+
+static mg_status show(const audit *a, bool page, mg_error *err) {
+    const mg_machine *machine = a->timed ? &a->machine : NULL;
+    mg_status s = MG_OK;
+    if (docs) s = mg_audit_write_docs(a->op, a->count, docs, err);
+    if (html && !s) s = mg_audit_write_html(a->op, a->count, source, html, err);
+    if (docs || html || s) return s;
+    if (json) return mg_audit_print_json(a->op, a->count, machine, err);
+    if (!page) mg_audit_print_table(a->op, a->count, machine);
+    for (size_t i = 0; page && i < a->count; i++) mg_audit_print_page(&a->op[i], machine);
+    return MG_OK;
+}
+
+int main(int argc, char **argv) {
+    int code = mg_cli_parse(&program, &argc, &argv);
+    if (code != MG_CLI_RUN) return code;
+    static audit a;
+    code = choose(&a, argc, argv);
+    if (code != MG_CLI_RUN) return code;
+    mg_error err = {0};
+    bool failed = run(&a, &err) != MG_OK || show(&a, argc > 0, &err) != MG_OK;
+    if (failed) fprintf(stderr, "audit: %s\n", err.message);
+    for (size_t i = 0; i < a.count; i++) {
+        if (a.op[i].failed && (docs || html))
+            fprintf(stderr, "audit: %s failed a check\n", a.op[i].op->name);
+        failed = failed || a.op[i].failed;
+        mg_audit_free(&a.op[i]);
+    }
+    mg_audit_pools_close(&a.pools);
+    mg_pool_destroy(a.pool);
+    return failed ? MG_EXIT_FAILED : MG_EXIT_DONE;
+}
