@@ -164,11 +164,11 @@ static mg_status compare(const mg_trial *t, const char *what, const void *got, c
                          const double *bound, int64_t n, double *share, mg_error *err) {
     for (int64_t i = 0; i < n; i++) {
         double g = mg_trial_get(t, got, i), error = fabs(g - want[i]) / bound[i];
+        if (!(error <= *share)) *share = isnan(error) ? INFINITY : error;
         if (!(error <= 1))
             return mg_fail(err, MG_ERR_NUMERIC,
                            "%s, %s: %s[%lld] is %.9g, should be %.9g within %.2g", t->op->name,
                            t->test_case->name, what, (long long)i, g, want[i], bound[i]);
-        if (error > *share) *share = error;
     }
     return MG_OK;
 }

@@ -64,7 +64,7 @@ void mg_audit_statements(const char *statements, mg_text *out) {
 
 void mg_audit_decade(double error, char *out, size_t size) {
     if (!(error >= 0) || isinf(error)) snprintf(out, size, "NaN");
-    else if (error < 1e-15) snprintf(out, size, "1e-15");
+    else if (error < 1e-9) snprintf(out, size, "1e-9"); /* below, rounding of libm shows */
     else snprintf(out, size, "1e%.0f", ceil(log10(error)));
 }
 
