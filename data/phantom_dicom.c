@@ -72,7 +72,10 @@ static void put_view(mg_dicom_dataset *s, const mg_phantom_patient *p,
     mg_dicom_put_format(s, 0x00200020, "%s\\%s", left ? "A" : "P", down[left][image->view]);
     mg_dicom_put_int(s, 0x00200011, image->view + 1);
     mg_dicom_put_int(s, 0x00200013, number + 1);
-    mg_dicom_put_code(s, 0x00540220, views[image->view].code, "SCT", views[image->view].meaning);
+    mg_dicom_dataset *view = mg_dicom_put_code(s, 0x00540220, views[image->view].code, "SCT",
+                                               views[image->view].meaning);
+    mg_dicom_put_empty(view, 0x00540222);
+    mg_dicom_put_text(s, 0x00400318, "BREAST");
     mg_dicom_put_code(s, 0x00082218, "76752008", "SCT", "Breast");
     mg_dicom_put_text(s, 0x00281300, "NO");  /* implant present */
     mg_dicom_put_text(s, 0x00280301, "YES"); /* burned in annotation: the marker */

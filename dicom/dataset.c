@@ -365,10 +365,11 @@ void mg_dicom_remove(mg_dicom_dataset *s, uint32_t tag) {
     s->count--;
 }
 
-void mg_dicom_put_code(mg_dicom_dataset *s, uint32_t tag, const char *value, const char *scheme,
-                       const char *meaning) {
+mg_dicom_dataset *mg_dicom_put_code(mg_dicom_dataset *s, uint32_t tag, const char *value,
+                                    const char *scheme, const char *meaning) {
     mg_dicom_dataset *item = mg_dicom_put_item(s, tag);
     mg_dicom_put_text(item, 0x00080100, value);
     mg_dicom_put_text(item, 0x00080102, scheme);
     mg_dicom_put_text(item, 0x00080104, meaning);
+    return item;
 }
