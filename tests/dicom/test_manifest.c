@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "dicom/dicom.h"
@@ -190,4 +191,9 @@ Test(manifest, malformed, .timeout = 300) {
     }
     fclose(in);
     cr_assert_gt(checked, 100);
+#ifndef __SANITIZE_ADDRESS__
+    struct rusage use; /* of this test's own process */
+    getrusage(RUSAGE_SELF, &use);
+    cr_expect_lt(use.ru_maxrss, 256 * 1024, "%ld KiB", use.ru_maxrss);
+#endif
 }

@@ -265,8 +265,8 @@ Test(pixels_codecs, truncated_streams_are_errors_or_marked) {
                          MG_DICOM_ERR_PIXELS, "%d: %zu of %zu bytes", s, size, c.size);
             cr_expect_gt(strlen(err.message), 20);
             mg_dicom_status status = mg_dicom_read_frame(d, 0, &o, out, sizeof out, NULL);
-            cr_expect(status == MG_DICOM_OK ? partial : s == 1 || keep < 3, "%d keep %zu: %d", s, keep,
-                      status);
+            cr_expect(status == MG_DICOM_OK ? partial : s == 1 || keep < 3, "%d keep %zu: %d", s,
+                      keep, status);
             if (status == MG_DICOM_OK && s == 0 && keep > 4)
                 cr_expect_arr_eq(out, samples, SIDE * 8, "the first rows are whole");
             mg_dicom_close(d);
@@ -336,81 +336,6 @@ Test(pixels_codecs, reduced_resolution) {
     cr_expect(strstr(err.message, "3 decomposition levels"), "%s", err.message);
     mg_dicom_close(d);
     pixel_file_free(&f);
-    free(c.bytes);
-    free(samples);
-}
-
-/* --- the JPEG 2000 gate ----------------------------------------------------------------------- */
-
-/* A codestream header with one field set: offset counts from SOC. */
-typedef struct patch {
-    size_t at;
-    int bytes;
-    uint32_t value;
-    const char *says;
-} patch;
-
-Test(pixels_codecs, gate_refuses_greedy_headers) {
-    static const patch patches[] = {
-        {0, 2, 0xFF4E, "SOC"},
-        {2, 2, 0xFF52, "SIZ"},
-        {4, 2, 65535, "SIZ length"},
-        {8, 4, 0, "empty image area"},
-        {8, 4, 0xFFFFFFFF, "reference grid"},
-        {8, 4, 70000, "image size"},
-        {16, 4, 64, "empty image area"},
-        {24, 4, 0, "tile size of 0"},
-        
-        {32, 4, 5, "first tile"},
-        {40, 2, 16384, "SIZ length"},
-        {42, 1, 31, "more than 16 bits"},
-        {43, 1, 0, "sampling of 0"},
-    };
-    encoding e = {.rows = 64, .columns = 64, .samples = 1, .bits = 12, .levels = 2};
-    uint16_t *samples = smooth_noise(&e, 5);
-    codestream c = encode_j2k(&e, samples);
-    mg_dicom_j2k_header h;
-    cr_assert_eq(mg_dicom_j2k_read_header(c.bytes, c.size, &h, NULL), MG_DICOM_OK);
-    cr_expect(h.complete && h.rows == 64 && h.columns == 64 && h.precision == 12 && h.levels == 2);
-    for (size_t i = 0; i < sizeof patches / sizeof *patches; i++) {
-        uint8_t *p = malloc(c.size);
-        memcpy(p, c.bytes, c.size);
-        for (int b = 0; b < patches[i].bytes; b++)
-            p[patches[i].at + (size_t)b] =
-                (uint8_t)(patches[i].value >> 8 * (patches[i].bytes - 1 - b));
-        mg_dicom_error err = {0};
-        cr_expect_neq(mg_dicom_j2k_read_header(p, c.size, &h, &err), MG_DICOM_OK, "patch %zu", i);
-        cr_expect(strstr(err.message, patches[i].says), "patch %zu: %s", i, err.message);
-        free(p);
-    }
-    memcpy(c.bytes + 24, (const uint8_t[8]){0, 0, 0, 1, 0, 0, 0, 1}, 8); /* 4096 tiles */
-    mg_dicom_error err = {0};
-    cr_expect_neq(mg_dicom_j2k_read_header(c.bytes, c.size, &h, &err), MG_DICOM_OK);
-    cr_expect(strstr(err.message, "more tiles"), "%s", err.message);
-    free(c.bytes);
-    free(samples);
-}
-
-Test(pixels_codecs, gate_reads_every_prefix_and_flip) {
-    encoding e = {
-        .rows = 40, .columns = 40, .samples = 1, .bits = 8, .levels = 2, .tile = 16, .jp2 = true};
-    uint16_t *samples = smooth_noise(&e, 5);
-    codestream c = encode_j2k(&e, samples);
-    mg_dicom_j2k_header h;
-    for (size_t n = 0; n < c.size; n++) {
-        uint8_t *exact = malloc(n + 1); /* sanitizers see a byte read too far */
-        memcpy(exact, c.bytes, n);
-        exact = realloc(exact, n ? n : 1);
-        bool good = mg_dicom_j2k_read_header(exact, n, &h, NULL) == MG_DICOM_OK;
-        bool whole = good && h.complete && h.terminated;
-        cr_expect(!whole, "%zu of %zu bytes are no whole stream", n, c.size);
-        free(exact);
-    }
-    for (size_t i = 0; i < c.size; i++) {
-        c.bytes[i] ^= 0xFF;
-        mg_dicom_j2k_read_header(c.bytes, c.size, &h, NULL);
-        c.bytes[i] ^= 0xFF;
-    }
     free(c.bytes);
     free(samples);
 }
