@@ -22,8 +22,10 @@ STD      := -std=c17 -D_GNU_SOURCE
 WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith
 # Rounding must not depend on the compiler's taste: no contraction, no fast-math, anywhere.
 FP       := -ffp-contract=off -fno-math-errno
-SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+SANFLAGS := $(if $(SAN),-DMG_SANITIZE -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 CFLAGS   ?=
+# Kernels: sanitizers make -O3 take minutes a file and check nothing more.
+KOPT     ?= $(if $(SAN),-O1,-O3)
 CPPFLAGS += -I. -DMG_VERSION='"$(VERSION)"'
 ALL_CFLAGS = $(STD) $(OPT) $(WARN) $(FP) $(SANFLAGS) $(CFLAGS)
 # The parsers and everything that handles sizes from files: implicit narrowing is an error.
@@ -88,19 +90,19 @@ FORCE:
 
 $(BUILD)/obj/ops/cpu/%.scalar.o: ops/cpu/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -O3 $(ISA_scalar) $(DEPGEN) -c $< -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(KOPT) $(ISA_scalar) $(DEPGEN) -c $< -o $@
 $(BUILD)/obj/ops/cpu/%.avx2.o: ops/cpu/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -O3 $(ISA_avx2) $(DEPGEN) -c $< -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(KOPT) $(ISA_avx2) $(DEPGEN) -c $< -o $@
 $(BUILD)/obj/ops/cpu/%.avx512.o: ops/cpu/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -O3 $(ISA_avx512) $(DEPGEN) -c $< -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(KOPT) $(ISA_avx512) $(DEPGEN) -c $< -o $@
 $(BUILD)/obj/ops/cpu/%_amx.o: ops/cpu/%_amx.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -O3 $(ISA_amx) $(DEPGEN) -c $< -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(KOPT) $(ISA_amx) $(DEPGEN) -c $< -o $@
 $(BUILD)/obj/ops/cpu/%_bf16.o: ops/cpu/%_bf16.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -O3 $(ISA_bf16) $(DEPGEN) -c $< -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(KOPT) $(ISA_bf16) $(DEPGEN) -c $< -o $@
 # The reference of an op is written over `real` and compiled twice: f64 (X.o) and f32 (X.f32.o).
 $(BUILD)/obj/ops/%.f32.o: ops/%.c $(BUILD)/flags
 	@mkdir -p $(@D)

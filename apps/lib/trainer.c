@@ -166,6 +166,8 @@ static bool add_score(void *arg, const mg_scored *one) {
     return true;
 }
 
+static void note_bad_score(void *arg, const mg_bad_item *bad) { note_bad(((tally *)arg)->t, bad); }
+
 static mg_status validate(mg_trainer *t, double *loss, mg_metrics *metrics, mg_error *err) {
     int32_t n = t->validation_plan.item_count;
     tally c = {.t = t};
@@ -187,7 +189,7 @@ static mg_status validate(mg_trainer *t, double *loss, mg_metrics *metrics, mg_e
                           .card = &t->card,
                           .loader = mg_trainer_loader(t, &t->validation_plan),
                           .on_image = add_score,
-                          .on_bad = note_bad,
+                          .on_bad = note_bad_score,
                           .arg = &c,
                           .progress = "validation"};
     mg_status s = mg_score(&scoring, err);

@@ -111,6 +111,12 @@ static inline v16 v16_select_less(v16 a, v16 b, v16 x, v16 y) {
 }
 
 #else /* scalar */
+/* Sixteen lanes inlined a hundred times over take sanitizers minutes to compile: calls then. */
+#ifdef MG_SANITIZE
+#define V16_CALL static __attribute__((noinline, unused))
+#else
+#define V16_CALL static inline
+#endif
 typedef struct v16 {
     float v[16];
 } v16;
@@ -118,31 +124,31 @@ typedef struct v16 {
     v16 r;                                                                                         \
     for (int i = 0; i < 16; i++) r.v[i] = (expr);                                                  \
     return r
-static inline v16 v16_zero(void) { return (v16){{0}}; }
-static inline v16 v16_set(float a) { V16_LANES(a); }
-static inline v16 v16_load(const float *p) { V16_LANES(p[i]); }
-static inline void v16_store(float *p, v16 a) { memcpy(p, a.v, sizeof a.v); }
-static inline v16 v16_add(v16 a, v16 b) { V16_LANES(a.v[i] + b.v[i]); }
-static inline v16 v16_sub(v16 a, v16 b) { V16_LANES(a.v[i] - b.v[i]); }
-static inline v16 v16_mul(v16 a, v16 b) { V16_LANES(a.v[i] * b.v[i]); }
-static inline v16 v16_div(v16 a, v16 b) { V16_LANES(a.v[i] / b.v[i]); }
+V16_CALL v16 v16_zero(void) { return (v16){{0}}; }
+V16_CALL v16 v16_set(float a) { V16_LANES(a); }
+V16_CALL v16 v16_load(const float *p) { V16_LANES(p[i]); }
+V16_CALL void v16_store(float *p, v16 a) { memcpy(p, a.v, sizeof a.v); }
+V16_CALL v16 v16_add(v16 a, v16 b) { V16_LANES(a.v[i] + b.v[i]); }
+V16_CALL v16 v16_sub(v16 a, v16 b) { V16_LANES(a.v[i] - b.v[i]); }
+V16_CALL v16 v16_mul(v16 a, v16 b) { V16_LANES(a.v[i] * b.v[i]); }
+V16_CALL v16 v16_div(v16 a, v16 b) { V16_LANES(a.v[i] / b.v[i]); }
 /* As the x86 instructions: the second operand when either is NaN. */
-static inline v16 v16_min(v16 a, v16 b) { V16_LANES(a.v[i] < b.v[i] ? a.v[i] : b.v[i]); }
-static inline v16 v16_max(v16 a, v16 b) { V16_LANES(a.v[i] > b.v[i] ? a.v[i] : b.v[i]); }
-static inline v16 v16_sqrt(v16 a) { V16_LANES(sqrtf(a.v[i])); }
-static inline v16 v16_fma(v16 a, v16 b, v16 c) { V16_LANES(fmaf(a.v[i], b.v[i], c.v[i])); }
-static inline v16 v16_fnma(v16 a, v16 b, v16 c) { V16_LANES(fmaf(-a.v[i], b.v[i], c.v[i])); }
-static inline v16 v16_load_n(const float *p, int n) { V16_LANES(i < n ? p[i] : 0.0f); }
-static inline void v16_store_n(float *p, v16 a, int n) { memcpy(p, a.v, (size_t)n * sizeof *p); }
-static inline v16 v16_round(v16 a) { V16_LANES(rintf(a.v[i])); }
-static inline float exp2i_1(float k) {
+V16_CALL v16 v16_min(v16 a, v16 b) { V16_LANES(a.v[i] < b.v[i] ? a.v[i] : b.v[i]); }
+V16_CALL v16 v16_max(v16 a, v16 b) { V16_LANES(a.v[i] > b.v[i] ? a.v[i] : b.v[i]); }
+V16_CALL v16 v16_sqrt(v16 a) { V16_LANES(sqrtf(a.v[i])); }
+V16_CALL v16 v16_fma(v16 a, v16 b, v16 c) { V16_LANES(fmaf(a.v[i], b.v[i], c.v[i])); }
+V16_CALL v16 v16_fnma(v16 a, v16 b, v16 c) { V16_LANES(fmaf(-a.v[i], b.v[i], c.v[i])); }
+V16_CALL v16 v16_load_n(const float *p, int n) { V16_LANES(i < n ? p[i] : 0.0f); }
+V16_CALL void v16_store_n(float *p, v16 a, int n) { memcpy(p, a.v, (size_t)n * sizeof *p); }
+V16_CALL v16 v16_round(v16 a) { V16_LANES(rintf(a.v[i])); }
+V16_CALL float exp2i_1(float k) {
     uint32_t bits = k == k ? (uint32_t)((int32_t)k + 127) << 23 : 0;
     float f;
     memcpy(&f, &bits, sizeof f);
     return f;
 }
-static inline v16 v16_exp2i(v16 k) { V16_LANES(exp2i_1(k.v[i])); }
-static inline v16 v16_select_less(v16 a, v16 b, v16 x, v16 y) {
+V16_CALL v16 v16_exp2i(v16 k) { V16_LANES(exp2i_1(k.v[i])); }
+V16_CALL v16 v16_select_less(v16 a, v16 b, v16 x, v16 y) {
     V16_LANES(a.v[i] < b.v[i] ? x.v[i] : y.v[i]);
 }
 #endif

@@ -1,0 +1,162 @@
+/* apps/train as a user meets it: a small run, the same bytes for any thread count, kill -9 and
+ * Ctrl-C at any moment, bad files, contradictions, a full disk. */
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tensor/rng.h"
+#include "tests/apps/programs.h"
+
+#define SMALL                                                                                      \
+    "--arch pico --height 64 --width 48 --epochs 3 --epoch-draws 8 --batch 4 --validation 0.4 "    \
+    "--lr 0.003 --bootstrap 50 --workers 1"
+
+static char *phantom(char *folder) {
+    cr_assert_eq(shell("%s/phantom %s/phantom --patients 8 --size 208x256 --seed 3 --quiet 2>&1",
+                       apps_folder(), folder),
+                 0);
+    return folder;
+}
+
+static int train(const char *folder, const char *run, const char *options) {
+    return shell("%s/train --data %s/phantom --out %s/%s " SMALL " %s >%s/%s.out 2>&1",
+                 apps_folder(), folder, folder, run, options, folder, run);
+}
+
+static void cat_if(bool failed, const char *folder, const char *run) {
+    if (failed) shell("cat %s/%s.out >&2", folder, run);
+}
+
+Test(train, same_bytes_for_any_thread_count, .timeout = 120) {
+    char *folder = phantom(scratch_folder());
+    int one = train(folder, "one", "--threads 1 --workers 3"),
+        three = train(folder, "three", "--threads 3");
+    cat_if(one != 0, folder, "one");
+    cr_assert(one == 0 && three == 0);
+    char a[600], b[600];
+    snprintf(a, sizeof a, "%s/one", folder), snprintf(b, sizeof b, "%s/three", folder);
+    static const char *const files[] = {"best.safetensors", "last.safetensors", "metrics.csv",
+                                        "split.csv"};
+    for (int i = 0; i < 4; i++) cr_expect(same_file(a, b, files[i]), "%s differs", files[i]);
+    char *report = slurp(a, "report.html", NULL), *csv = slurp(a, "metrics.csv", NULL);
+    cr_assert(report && strstr(report, "Training report") && strstr(report, "esearch use"));
+    cr_assert(csv && strncmp(csv, "epoch,train_loss,val_loss", 25) == 0);
+    free(report), free(csv);
+    shell("rm -rf %s", folder);
+}
+
+/* Starts a run, kills it with `number` after a random time; true when it had ended by itself. */
+static bool run_and_kill(const char *folder, const char *options, int number,
+                         unsigned milliseconds) {
+    pid_t child = fork();
+    if (child == 0) {
+        char command[4096];
+        snprintf(command, sizeof command,
+                 "exec %s/train --data %s/phantom --out %s/killed " SMALL
+                 " %s >>%s/killed.out 2>&1",
+                 apps_folder(), folder, folder, options, folder);
+        execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+        _exit(127);
+    }
+    int status = 0;
+    for (unsigned waited = 0; waited < milliseconds; waited += 5) {
+        if (waitpid(child, &status, WNOHANG) == child)
+            return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    }
+    kill(child, number);
+    waitpid(child, &status, 0);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static void killed_run_equals_whole_run(int number, int kills, uint64_t seed) {
+    char *folder = phantom(scratch_folder());
+    int whole = train(folder, "whole", "--checkpoint-steps 1");
+    cat_if(whole != 0, folder, "whole");
+    cr_assert_eq(whole, 0);
+    mg_rng_key key = {.seed = seed, .purpose = MG_RNG_TEST};
+    for (int i = 0; i < kills; i++) {
+        char last[700];
+        snprintf(last, sizeof last, "%s/killed/last.safetensors", folder);
+        const char *options = access(last, F_OK) == 0 ? "--resume --checkpoint-steps 1"
+                                                      : "--overwrite --checkpoint-steps 1";
+        run_and_kill(folder, options, number, 20 + mg_rng_below(&key, (uint32_t)i, 900));
+    }
+    int rest = train(folder, "killed", "--resume --checkpoint-steps 1");
+    cat_if(rest != 0, folder, "killed");
+    cr_assert_eq(rest, 0);
+    char a[600], b[600];
+    snprintf(a, sizeof a, "%s/whole", folder), snprintf(b, sizeof b, "%s/killed", folder);
+    static const char *const files[] = {"best.safetensors", "last.safetensors", "metrics.csv"};
+    for (int i = 0; i < 3; i++) cr_expect(same_file(a, b, files[i]), "%s differs", files[i]);
+    cr_expect_eq(shell("test -z \"$(find %s/killed -name '*.tmp')\"", folder), 0,
+                 "a temporary file is left");
+    shell("rm -rf %s", folder);
+}
+
+Test(train, killed_and_resumed, .timeout = 180) { killed_run_equals_whole_run(SIGKILL, 5, 1); }
+Test(train, interrupted_and_resumed, .timeout = 180) { killed_run_equals_whole_run(SIGINT, 3, 2); }
+
+Test(train, wrong_usage_says_what_to_do, .timeout = 60) {
+    char *folder = scratch_folder();
+    cr_assert_eq(shell("%s/train 2>%s/e", apps_folder(), folder), 2);
+    cr_assert_eq(shell("grep -q -- '--data and --out' %s/e", folder), 0);
+    cr_assert_eq(shell("%s/train --help | grep -q 'Usage: train'", apps_folder()), 0);
+    cr_assert_eq(shell("%s/train --data /nowhere --out %s/r 2>%s/e", apps_folder(), folder, folder),
+                 1);
+    cr_assert_eq(shell("grep -q /nowhere %s/e", folder), 0);
+    cr_assert_eq(
+        shell("%s/train --data x --out %s/r --arch b9 2>%s/e", apps_folder(), folder, folder), 1);
+    shell("rm -rf %s", folder);
+}
+
+Test(train, resume_refuses_other_options, .timeout = 60) {
+    char *folder = phantom(scratch_folder());
+    cr_assert_eq(train(folder, "r", "--no-report --epochs 1"), 0);
+    cr_assert_eq(train(folder, "r", "--no-report --epochs 1"), 1,
+                 "an existing run is not overwritten");
+    cr_assert_eq(shell("grep -q -- --resume %s/r.out", folder), 0);
+    cr_assert_eq(shell("%s/train --data %s/phantom --out %s/r --resume --lr 0.5 2>%s/e",
+                       apps_folder(), folder, folder, folder),
+                 2);
+    cr_assert_eq(shell("grep -q -- '--lr differs' %s/e", folder), 0);
+    shell("rm -rf %s", folder);
+}
+
+Test(train, unreadable_images_are_named_and_skipped, .timeout = 60) {
+    char *folder = phantom(scratch_folder());
+    shell("f=$(ls %s/phantom/train_images/*/*.dcm | head -1); head -c 300 $f > $f.x; mv $f.x $f",
+          folder);
+    shell("f=$(ls %s/phantom/train_images/*/*.dcm | sed -n 5p); rm $f", folder);
+    cr_assert_eq(train(folder, "r", "--epochs 1 --epoch-draws all"), 0);
+    cr_assert_eq(shell("test $(grep -c '^skipped' %s/r.out) -ge 1", folder), 0);
+    cr_assert_eq(train(folder, "s", "--epochs 1 --epoch-draws all --strict"), 1);
+    shell("rm -rf %s", folder);
+}
+
+/* A file-size limit is as good as a full disk: the write fails, the last good checkpoint stays. */
+Test(train, full_disk_keeps_the_last_checkpoint, .timeout = 60) {
+    char *folder = phantom(scratch_folder());
+    cr_assert_eq(train(folder, "r", "--no-report --epochs 1"), 0);
+    shell("cp %s/r/last.safetensors %s/before", folder, folder);
+    int code =
+        shell("(ulimit -f 1000; trap '' XFSZ; %s/train --data %s/phantom --out %s/r --resume "
+              "--no-report --epochs 3) >%s/e 2>&1",
+              apps_folder(), folder, folder, folder);
+    cr_assert_eq(code, 1);
+    cr_assert_eq(shell("cmp -s %s/before %s/r/last.safetensors", folder, folder), 0);
+    cr_assert_eq(shell("grep -q 'File too large\\|No space\\|too large' %s/e", folder), 0);
+    shell("rm -rf %s", folder);
+}
+
+Test(train, range_test_restores_and_prints_a_curve, .timeout = 120) {
+    char *folder = phantom(scratch_folder());
+    cr_assert_eq(shell("%s/train --data %s/phantom --out %s/lr " SMALL
+                       " --find-lr >%s/curve 2>%s/e",
+                       apps_folder(), folder, folder, folder, folder),
+                 0);
+    cr_assert_eq(shell("head -1 %s/curve | grep -q '^learning_rate,smoothed_loss$'", folder), 0);
+    cr_assert_eq(shell("test $(wc -l < %s/curve) -gt 20", folder), 0);
+    shell("rm -rf %s", folder);
+}
