@@ -16,7 +16,7 @@ mg_augment_settings mg_augment_defaults(void) {
                                  .shear = 15};
 }
 
-/* --- functions whose bits the C library does not decide ------------------------------------------ */
+/* --- functions whose bits the C library does not decide -------------------------------------- */
 
 static const double pi = 3.14159265358979323846;
 

@@ -41,8 +41,8 @@ void mg_augment_sample(const mg_augment_settings *s, uint64_t seed, uint32_t epo
  * m[3]x + m[4]y + m[5]), relative to the centre of the source after the flips. */
 void mg_augment_matrix(const mg_augment_draw *draw, double m[6]);
 
-/* in: height*width 16-bit grey; out: height*width f32 in [0,1]. Intensity changes come first (gamma,
- * then contrast, then brightness, clipped), so that what enters from outside is 0. */
+/* in: height*width 16-bit grey; out: height*width f32 in [0,1]. Intensity changes come first
+ * (gamma, then contrast, then brightness, clipped), so that what enters from outside is 0. */
 void mg_augment_apply(const mg_augment_draw *draw, const uint16_t *in, uint32_t height,
                       uint32_t width, float *out);
 

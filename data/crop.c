@@ -110,7 +110,7 @@ static bool reduce(small *s, const float *pixels, uint32_t rows, uint32_t column
     return true;
 }
 
-/* Largest variance between the classes "level <= t" and "level > t"; integers until the last step. */
+/* Largest variance between the classes "level <= t" and "level > t"; integers to the last step. */
 static int otsu(const int64_t histogram[BINS], int64_t total) {
     int64_t sum = 0, below = 0, sum_below = 0;
     for (int i = 0; i < BINS; i++) sum += i * histogram[i];
@@ -134,8 +134,8 @@ static int otsu(const int64_t histogram[BINS], int64_t total) {
     return (first + last) / 2;
 }
 
-/* Step 2 of the header. Sums of three neighbouring levels even out the gaps that stretching few grey
- * levels to many leaves. */
+/* Step 2 of the header. Sums of three neighbouring levels even out the gaps that stretching few
+ * grey levels to many leaves. */
 static int threshold(const small *s) {
     int64_t histogram[BINS] = {0}, even[BINS];
     int n = s->w * s->h;

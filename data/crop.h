@@ -6,8 +6,8 @@
  *   1. reduce by averaging whole blocks to at most 400 pixels on the longer side;
  *   2. Otsu's threshold t (IEEE Trans. SMC 9, 1979) splits dark from bright; below it, the most
  *      frequent level is the background. The mask is what lies above the foot of that peak in the
- *      histogram (2% of its height, or the valley before it rises again), low enough to keep the dim
- *      skin line and fat;
+ *      histogram (2% of its height, or the valley before it rises again), low enough to keep the
+ *      dim skin line and fat;
  *   3. open the mask by a square of 2% of the longer side: frames, stripes and letters are thinner;
  *   4. keep the largest 4-connected component, grow it back by the opening's radius within the
  *      mask, and take its bounding box plus a margin.

@@ -40,7 +40,7 @@ static double to_original(const mg_kept *kept, uint32_t size, bool flip, double 
     return (double)kept->list[(uint32_t)whole] + (t - whole);
 }
 
-/* Position in the kept axis of original coordinate o; *inside is cleared when o was cropped away. */
+/* Position in the kept axis of original coordinate o; *inside is cleared when o was cropped off. */
 static double kept_position(const mg_kept *kept, double o, bool *inside) {
     if (!kept->list) {
         double t = o - (double)kept->first;

@@ -1,8 +1,9 @@
 /* geometry.h: where a pixel of the network's input came from in the original image, and back.
  *
- * Coordinates are continuous: pixel i covers [i, i+1), its centre is i + 0.5; y counts rows from the
- * top, x columns from the left. The crop keeps a set of rows and columns (not always contiguous:
- * the zero crop drops interior ones too); the resize then stretches what was kept to the input. */
+ * Coordinates are continuous: pixel i covers [i, i+1), its centre is i + 0.5; y counts rows from
+ * the top, x columns from the left. The crop keeps a set of rows and columns (not always
+ * contiguous: the zero crop drops interior ones too); the resize then stretches what was kept to
+ * the input. */
 #ifndef MG_DATA_GEOMETRY_H
 #define MG_DATA_GEOMETRY_H
 

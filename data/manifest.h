@@ -37,8 +37,8 @@ typedef struct mg_manifest_image {
     uint32_t line;          /* in the table; 0 without one */
 } mg_manifest_image;
 
-/* A prediction id: one breast of one patient. Its images are group_image[first … first+count-1], in
- * table order. */
+/* A prediction id: one breast of one patient. Its images are group_image[first … first+count-1],
+ * in table order. */
 typedef struct mg_manifest_group {
     const char *id;
     int32_t patient;

@@ -29,8 +29,8 @@ static mg_status by_class(const mg_manifest *m, const int32_t *groups, int32_t c
     return mg_fail(err, MG_ERR_ARG, "sampler: a group index is out of range");
 }
 
-/* Draw i takes its class from number 2i of the epoch's stream and its member from 2i + 1, so that it
- * does not depend on how many draws there are. */
+/* Draw i takes its class from number 2i of the epoch's stream and its member from 2i + 1, so that
+ * it does not depend on how many draws there are. */
 static void draw_balanced(const int32_t *sorted, int32_t negatives, int32_t count, uint64_t seed,
                           uint32_t epoch, int32_t *out, int32_t draws) {
     mg_rng_key key = {.seed = seed, .purpose = MG_RNG_SAMPLER, .epoch = epoch};

@@ -1,4 +1,4 @@
-/* From files to the network's input: windows, inversion, padding, crops, errors, trace, settings. */
+/* From files to the network's input: windows, inversion, padding, crops, errors, trace, text. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
