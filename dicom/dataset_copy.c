@@ -34,7 +34,7 @@ static void out_of_memory(mg_dicom_dataset *s) {
 
 /* All values of a text, converted. A byte becomes at most four. */
 static void copy_text(mg_dicom_dataset *s, const mg_dicom *d, const mg_dicom_element *e) {
-    if (e->length > (1u << 26)) return;
+    if (e->length > (1u << 16)) return; /* each value is looked for from the beginning */
     size_t room = (size_t)e->length * 4 + 8, used = 0;
     char *text = malloc(room);
     if (!text) {

@@ -98,6 +98,7 @@ typedef struct mg_dicom_element {
     bool undefined;  /* encoded with undefined length */
     bool big_endian; /* byte order of binary values */
     bool implicit;   /* the file does not name the VR: it is the dictionary's */
+    uint8_t charset; /* for the library: which Specific Character Set holds here */
     uint32_t next;   /* position of what follows this element and all that is inside it */
     uint64_t offset; /* of the element's tag in the (inflated) file */
     const uint8_t *value; /* raw bytes as in the file; for a sequence its items */

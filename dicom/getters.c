@@ -237,23 +237,6 @@ static bool uses_charset(const mg_dicom_element *e) {
     }
 }
 
-/* The Specific Character Set that holds at e: of the innermost item that has one. */
-static const mg_dicom_element *charset_at(const mg_dicom *d, const mg_dicom_element *e) {
-    const mg_dicom_element *found = d->charset;
-    if (!d->nested_charset || e->depth == 0) return found;
-    uint32_t target = (uint32_t)(e - d->elements), i = 0;
-    while (i < target) { /* descend along the elements that contain e */
-        const mg_dicom_element *here = &d->elements[i];
-        if (here->next <= target) {
-            if (here->tag == 0x00080005) found = here;
-            i = here->next;
-        } else {
-            i++;
-        }
-    }
-    return found;
-}
-
 static int binary_text(const mg_dicom *d, const mg_dicom_element *e, int index, char *out,
                        size_t size) {
     int64_t whole;
@@ -292,11 +275,13 @@ int mg_dicom_element_text(const mg_dicom *d, const mg_dicom_element *e, int inde
     if (width > 0) return binary_text(d, e, index, out, size);
     if (uses_charset(e)) {
         if (index < 0 || (index > 0 && single_text(e))) return -1;
-        const mg_dicom_element *set = charset_at(d, e);
-        return mg_dicom_decode_text(set ? (const char *)set->value : NULL,
-                                    set ? (size_t)set->length : 0, e->value, (size_t)text_length(e),
-                                    single_text(e) ? -1 : index, vr_of(e) == VR('P', 'N'), out,
-                                    size);
+        /* At the top level the set holds for what stands before it, too. */
+        uint8_t set = e->depth == 0 ? d->charset : e->charset;
+        struct mg_dicom_charset none = {0};
+        const struct mg_dicom_charset *c = set ? &d->charsets[set - 1] : &none;
+        return mg_dicom_decode_text((const char *)c->value, c->length, e->value,
+                                    (size_t)text_length(e), single_text(e) ? -1 : index,
+                                    vr_of(e) == VR('P', 'N'), out, size);
     }
     const uint8_t *text;
     size_t n;

@@ -18,7 +18,8 @@ typedef struct mg_dicom_warning_entry {
     char message[160];
 } mg_dicom_warning_entry;
 
-#define MG_DICOM_NONE UINT32_MAX
+#define MG_DICOM_NONE     UINT32_MAX
+#define MG_DICOM_CHARSETS 32 /* more different ones in a file are ignored */
 
 struct mg_dicom {
     /* The file as parsed. For a deflated data set: the bytes up to the data set as they are in the
@@ -39,9 +40,14 @@ struct mg_dicom {
      * its content. element.next skips the inside. */
     mg_dicom_element *elements;
     uint32_t element_count, element_capacity;
-    const mg_dicom_element *charset; /* Specific Character Set of the top level, or NULL */
-    bool nested_charset;             /* some item has one of its own */
-    int pixel_representation;        /* the last one seen: resolves "US or SS" */
+    /* The different values of (0008,0005); element.charset counts from 1, 0 is none. */
+    struct mg_dicom_charset {
+        const uint8_t *value;
+        size_t length;
+    } charsets[MG_DICOM_CHARSETS];
+    uint8_t charset_count;
+    uint8_t charset;          /* of the top level */
+    int pixel_representation; /* the last one seen: resolves "US or SS" */
 
     /* Pixel data of the top level, (7FE0,0010), or (7FE0,0008)/(7FE0,0009) float pixel data. */
     uint32_t pixel_element;         /* position in elements, or MG_DICOM_NONE */

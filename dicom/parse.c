@@ -248,12 +248,30 @@ static void skip_uncounted_pad(parser *p, uint32_t tag) {
     if (fits_there && !fits_here) p->position++;
 }
 
+/* What is inside of this level from here on is written in this set. */
+static void remember_charset(parser *p, const mg_dicom_element *e) {
+    mg_dicom *d = p->d;
+    if (e->length > 256) return;
+    uint8_t i = 0;
+    while (i < d->charset_count && (d->charsets[i].length != e->length ||
+                                    memcmp(d->charsets[i].value, e->value, e->length) != 0))
+        i++;
+    if (i == MG_DICOM_CHARSETS) return;
+    if (i == d->charset_count) {
+        d->charsets[i].value = e->value;
+        d->charsets[i].length = (size_t)e->length;
+        d->charset_count++;
+    }
+    p->levels[p->top].charset = (uint8_t)(i + 1);
+    if (p->top == 0) d->charset = (uint8_t)(i + 1);
+}
+
 static void remember(parser *p, uint32_t index) {
     mg_dicom *d = p->d;
     const mg_dicom_element *e = &d->elements[index];
     if (e->tag == 0x00280103 && e->length >= 2)
         d->pixel_representation = mg_dicom_u16(e->value, e->big_endian) & 1;
-    else if (e->tag == 0x00080005 && p->top > 0) d->nested_charset = true;
+    else if (e->tag == 0x00080005) remember_charset(p, e);
     else if (p->top == 0 && is_pixel_data(e->tag) && d->pixel_element == MG_DICOM_NONE)
         d->pixel_element = index;
 }
@@ -273,6 +291,7 @@ static void read_element(parser *p, const mg_dicom_header *h) {
                             .depth = (uint8_t)p->top,
                             .big_endian = l->big_endian,
                             .implicit = h->implicit,
+                            .charset = l->charset,
                             .next = index + 1,
                             .offset = at,
                             .undefined = h->length == UNDEFINED,
@@ -358,7 +377,5 @@ mg_dicom_status mg_dicom_parse(mg_dicom *d, mg_dicom_error *err) {
         return mg_dicom_fail(err, MG_DICOM_ERR_FORMAT, p.position,
                              "file meta information broken at byte %llu",
                              (unsigned long long)p.position);
-    for (uint32_t i = 0; i < d->element_count; i = d->elements[i].next)
-        if (d->elements[i].tag == 0x00080005) d->charset = &d->elements[i];
     return MG_DICOM_OK;
 }

@@ -13,6 +13,7 @@ typedef struct level {
     bool undefined; /* ends by a delimiter; `end` is then the parent's */
     bool implicit, big_endian;
     uint32_t element; /* its sequence or item in d->elements */
+    uint8_t charset;  /* index of the Specific Character Set, from 1 */
     uint32_t last_tag;
     uint64_t end;
 } level;

@@ -1,4 +1,5 @@
 /* dicom_json.c: the DICOM JSON model (PS3.18 annex F). */
+#include <ctype.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -114,16 +115,26 @@ static void print_values(const printer *p, const mg_dicom_element *e) {
 }
 
 static void print_bulk(const printer *p, const mg_dicom_element *e) {
-    if (e->length <= p->most_inline && !e->undefined && !e->big_endian) {
+    bool bytes = e->vr[0] == 'O' || is_vr(e, "UN");
+    if (bytes && e->length <= p->most_inline && !e->undefined && !e->big_endian) {
         fputs(",\"InlineBinary\":", p->to);
         print_base64(e->value, e->length, p->to);
         return;
     }
-    char uri[4600];
-    snprintf(uri, sizeof uri, "file:%s?offset=%" PRIu64 "&length=%" PRIu64, p->path,
-             e->offset + (e->implicit ? 8 : 12), e->length);
-    fputs(",\"BulkDataURI\":", p->to);
-    print_string(uri, strlen(uri), p->to);
+    bool long_form = bytes || is_vr(e, "UC");
+    fputs(",\"BulkDataURI\":\"file:", p->to);
+    for (const unsigned char *c = (const unsigned char *)p->path; *c; c++)
+        if (isalnum(*c) || strchr("/._~-", *c)) fputc(*c, p->to);
+        else fprintf(p->to, "%%%02X", *c);
+    fprintf(p->to, "?offset=%" PRIu64 "&length=%" PRIu64 "\"",
+            e->offset + (e->implicit || !long_form ? 8 : 12), e->length);
+}
+
+/* Text with many values: printing them takes time with the square of their number. */
+static bool is_long_list(const mg_dicom_element *e) {
+    bool decoded = is_vr(e, "LO PN SH UC");
+    bool numeric = is_vr(e, "US SS UL SL UV SV FL FD AT");
+    return !numeric && !is_vr(e, "ST LT UT UR") && e->length > (decoded ? 1u << 14 : 1u << 17);
 }
 
 static void print_members(const printer *p, const mg_dicom_element *item);
@@ -152,7 +163,7 @@ static void print_members(const printer *p, const mg_dicom_element *item) {
             if (e->length) print_sequence(p, e);
         } else if (e->length == 0) {
             /* only the VR */
-        } else if (e->undefined || e->vr[0] == 'O' || is_vr(e, "UN")) {
+        } else if (e->undefined || e->vr[0] == 'O' || is_vr(e, "UN") || is_long_list(e)) {
             print_bulk(p, e);
         } else {
             print_values(p, e);

@@ -23,7 +23,8 @@ static void print_bytes(const mg_dicom_element *e, bool whole, FILE *to) {
 }
 
 static void print_values(const mg_dicom *d, const mg_dicom_element *e, bool whole, FILE *to) {
-    int shown = 0, room = whole ? INT32_MAX : 64;
+    /* Very long lists stay cut: each value is looked for from the beginning. */
+    int shown = 0, room = whole && e->length <= 1u << 17 ? INT32_MAX : 64;
     bool text = strchr("ACDILPSTU", e->vr[0]) && memcmp(e->vr, "US", 2) && memcmp(e->vr, "UL", 2) &&
                 memcmp(e->vr, "SS", 2) && memcmp(e->vr, "SL", 2) && memcmp(e->vr, "UV", 2) &&
                 memcmp(e->vr, "SV", 2) && memcmp(e->vr, "AT", 2);
