@@ -80,13 +80,9 @@ static void on_error(const char *text, void *arg) {
 /* Warnings about what is unusual but harmless; all others mean that pixels are not what they were. */
 static bool is_harmless(const char *text) {
     static const char *const harmless[] = {
-        "Unknown marker",
-        "Known problem",
-        "Empty",
-        "not implemented",
-        "profile",
-        "comment",
-        "Psot value of the current tile-part is equal to zero",
+        "Unknown marker", "SOP marker", /* SOP may be left out where it is announced, EPH not */
+        "Known problem",  "Empty",      "not implemented",
+        "profile",        "comment",    "Psot value of the current tile-part is equal to zero",
         "TPsot==TNsot",
     };
     for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)

@@ -197,3 +197,34 @@ Test(manifest, malformed, .timeout = 300) {
     cr_expect_lt(use.ru_maxrss, 256 * 1024, "%ld KiB", use.ru_maxrss);
 #endif
 }
+
+/* What other readers accept in silence, each with the reason that must be named. */
+Test(manifest, must_be_refused) {
+    static const char *const cases[][2] = {
+        {"MR_truncated", "ends early"},
+        {"mut_MRsmall_trunc50", "ends early"},
+        {"mut_MRsmall_rows65535", "ends early"},
+        {"mut_MRsmall_nframesneg", "NumberOfFrames is -3"},
+        {"mut_MRsmall_bitsalloc12", "BitsAllocated is 12"},
+        {"mut_MRsmall_bitsstored20", "BitsStored is 20"},
+        {"mut_MRsmall_unknown_ts", "1.2.840.10008.9.9.9"},
+        {"mut_MRsmall_nopixeldata", "no pixel data"},
+        {"mut_ht_flip0", "JPEG 2000: Malformed HT codeblock"},
+        {"mut_jls_flip0", "JPEG-LS"},
+        {"mut_rleMRsmall_nseg15", "15 segments"},
+        {"mut_rleMRsmall_segoff_past", "segment"},
+        {"fuzz_j2k_issue775.j2k", "header says"},
+        {"fuzz_jls_fuzzy_input_golomb_16.jls", "header says"},
+        {"fuzz_j2k_issue820.jp2", "more tiles than the data can hold"},
+    };
+    root();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char file[128], hex[65];
+        mg_dicom_error err = {0};
+        snprintf(file, sizeof file, "malformed/%s.dcm", cases[i][0]);
+        mg_dicom *d = open_row(file, &err);
+        cr_expect_not(d && hash_frames(d, hex, &err), "%s was read", file);
+        cr_expect(strstr(err.message, cases[i][1]), "%s: %s", file, err.message);
+        mg_dicom_close(d);
+    }
+}

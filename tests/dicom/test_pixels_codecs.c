@@ -309,6 +309,31 @@ Test(pixels_codecs, j2k_packets_missing_behind_a_right_length) {
     free(samples);
 }
 
+/* Scod announces SOP markers, which may still be left out, or EPH markers, which may not: of those
+ * the decoder only warns, and goes on with what may be no packet headers. */
+Test(pixels_codecs, j2k_warnings_of_the_decoder_count) {
+    encoding e = {.rows = 40, .columns = 40, .samples = 1, .bits = 8, .levels = 2};
+    pixel_image im = {.rows = 40, .columns = 40, .samples = 1, .allocated = 16, .stored = 8};
+    uint16_t *samples = smooth_noise(&e, 5), out[1600];
+    codestream c = encode_j2k(&e, samples);
+    size_t cod = 0;
+    while (c.bytes[cod] != 0xFF || c.bytes[cod + 1] != 0x52) cod++;
+    for (int eph = 0; eph < 2; eph++) {
+        c.bytes[cod + 4] = eph ? 4 : 2;
+        pixel_file f;
+        mg_dicom *d = wrap(TS_J2K, &im, c.bytes, c.size, &f);
+        mg_dicom_error err = {0};
+        cr_expect_eq(mg_dicom_read_frame(d, 0, NULL, out, sizeof out, &err),
+                     eph ? MG_DICOM_ERR_PIXELS : MG_DICOM_OK, "%s", err.message);
+        cr_expect(eph ? strstr(err.message, "EPH") != NULL : !err.message[0], "%s", err.message);
+        if (!eph) cr_expect_arr_eq(out, samples, sizeof out);
+        mg_dicom_close(d);
+        pixel_file_free(&f);
+    }
+    free(c.bytes);
+    free(samples);
+}
+
 Test(pixels_codecs, reduced_resolution) {
     encoding e = {.rows = 101, .columns = 64, .samples = 1, .bits = 12, .levels = 3};
     uint16_t *samples = malloc(101 * 64 * 2), out[101 * 64];
