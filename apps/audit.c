@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "apps/lib/audit.h"
+#include "apps/lib/audit_model.h"
 #include "apps/lib/cli.h"
 #include "data/files.h"
 
@@ -10,6 +11,8 @@ static bool quick, json;
 static const char *docs, *html, *source = ".", *device = "cpu";
 static int64_t threads;
 static double seconds = 0.1;
+static const char *size_text = "955x500";
+static mg_audit_model_options model = {.batch = 1, .runs = 5, .unfreeze = 7};
 
 static const mg_cli_option options[] = {
     {"quick", 'q', MG_CLI_FLAG, &quick, NULL, NULL, "checks only, no timing", 0, 0},
@@ -21,6 +24,16 @@ static const mg_cli_option options[] = {
     {"source", 0, MG_CLI_STRING, &source, "DIR", ".", "source tree that --html reads", 0, 0},
     {"device", 0, MG_CLI_CHOICE, &device, "cpu|reference", "cpu", "whose kernels", 0, 0},
     {"threads", 't', MG_CLI_INT, &threads, "N", "one per core", "threads for timing", 1, 1024},
+    {"model", 0, MG_CLI_STRING, &model.arch, "NAME", NULL,
+     "time a network (b0 to b7, pico) layer by layer instead", 0, 0},
+    {"size", 0, MG_CLI_STRING, &size_text, "HxW", "955x500", "--model: size of the images", 0, 0},
+    {"batch", 0, MG_CLI_INT, &model.batch, "N", "1", "--model: images at once", 1, 4096},
+    {"runs", 0, MG_CLI_INT, &model.runs, "N", "5", "--model: runs after one to warm up", 1,
+     MG_AUDIT_MAX_RUNS},
+    {"train", 0, MG_CLI_FLAG, &model.train, NULL, NULL, "--model: a training step too", 0, 0},
+    {"unfreeze", 0, MG_CLI_INT, &model.unfreeze, "N", "7",
+     "--train: train stages N and up (0 all, 9 the classifier alone)", 0, 9},
+    {"plot", 0, MG_CLI_STRING, &model.plot, "FILE", NULL, "--model: time per layer as PNG", 0, 0},
     {"seconds", 0, MG_CLI_FLOAT, &seconds, "S", "0.1", "timing per op, each way", 0.001, 60},
 };
 
@@ -86,9 +99,26 @@ static mg_status show(const audit *a, bool page, mg_error *err) {
     return MG_OK;
 }
 
+static int run_model(int argc) {
+    int height = 0, width = 0, end = 0;
+    if (argc > 0 || json || docs || html)
+        return mg_cli_usage_error(&program, "--model goes without OP, --json, --docs and --html");
+    if (sscanf(size_text, "%5dx%5d%n", &height, &width, &end) != 2 || size_text[end] ||
+        height < 1 || width < 1)
+        return mg_cli_usage_error(&program, "--size: '%s' is not like 955x500", size_text);
+    model.height = height;
+    model.width = width;
+    model.threads = threads;
+    mg_error err = {0};
+    if (!mg_audit_model(&model, &err)) return MG_EXIT_DONE;
+    fprintf(stderr, "audit: %s\n", err.message);
+    return err.code == MG_ERR_ARG ? MG_EXIT_USAGE : MG_EXIT_FAILED;
+}
+
 int main(int argc, char **argv) {
     int code = mg_cli_parse(&program, &argc, &argv);
     if (code != MG_CLI_RUN) return code;
+    if (model.arch) return run_model(argc);
     static audit a;
     code = choose(&a, argc, argv);
     if (code != MG_CLI_RUN) return code;

@@ -101,6 +101,40 @@ Test(audit_app, atlas_holds_both_sources) {
     cr_assert(says("err", "ops/silu.c") && says("err", "--source"));
 }
 
+/* What scripts read: one line a job, with numbers that hang together. */
+static void expect_line(const char *text, const char *name) {
+    char start[64];
+    double seconds = 0, gflops = 0, share = 0, rss = 0;
+    snprintf(start, sizeof start, "\n%s median_s=", name);
+    cr_assert_eq(count_of(text, start), 1, "%s", text);
+    int n = sscanf(strstr(text, start) + strlen(start), "%lf gflops=%lf peak_share=%lf rss_mb=%lf",
+                   &seconds, &gflops, &share, &rss);
+    cr_assert_eq(n, 4, "%s", text);
+    cr_expect(seconds > 0 && gflops > 0 && share > 0 && share < 1.5 && rss > 1, "%s", text);
+}
+
+Test(audit_app, times_a_network) {
+    cr_assert_eq(run("--model pico --size 64x48 --batch 2 --threads 2 --runs 2 --train "
+                     "--unfreeze 2 --plot @/layers.png"),
+                 0);
+    char *text = contents(scratch_path("out"));
+    expect_line(text, "forward");
+    expect_line(text, "train_step");
+    cr_expect(strstr(text, "depthwise_conv") && strstr(text, "mbconv") && strstr(text, " bwd "));
+    free(text);
+    char *png = contents(scratch_path("layers.png"));
+    cr_expect_eq(memcmp(png, "\x89PNG", 4), 0);
+    free(png);
+    cr_assert_eq(run("--model pico --size 64x48 --runs 1"), 0);
+    text = contents(scratch_path("out"));
+    expect_line(text, "forward");
+    cr_expect(!strstr(text, "train_step") && !strstr(text, " bwd "));
+    free(text);
+    cr_assert_eq(run("--model b9"), 2);
+    cr_assert_eq(run("--model b0 --size 12"), 2);
+    cr_assert_eq(run("--model b0 silu"), 2);
+}
+
 Test(audit_app, wrong_usage) {
     cr_assert_eq(run("no_such_op"), 2);
     cr_assert(says("err", "'no_such_op' is no op"));
