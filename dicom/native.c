@@ -102,7 +102,7 @@ static void interleave(const uint8_t *p, size_t pixels, int samples, size_t word
 static void copy_masked(const uint8_t *p, size_t n, const mg_dicom_image *image, uint16_t *out) {
     int shift = image->high_bit + 1 - image->bits_stored;
     uint16_t mask = (uint16_t)((1u << image->bits_stored) - 1);
-    uint16_t sign = image->is_signed ? (uint16_t)(1u << (image->bits_stored - 1)) : 0;
+    uint16_t sign = (uint16_t)(image->is_signed ? 1u << (image->bits_stored - 1) : 0u);
     for (size_t i = 0; i < n; i++) {
         uint16_t v;
         memcpy(&v, p + 2 * i, sizeof v);
