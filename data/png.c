@@ -73,7 +73,11 @@ static void decode(png_structp png, png_infop info, context *c, mg_png *out, png
     png_set_user_limits(png, 1000000, 1000000);
     png_set_chunk_malloc_max(png, 64 << 20);
     png_set_read_fn(png, c, read_bytes);
+    size_t size = c->left;
     png_read_info(png, info);
+    /* deflate shrinks 1032-fold at most: do not allocate for a size that cannot be true */
+    if (png_get_rowbytes(png, info) > 1040 * size / png_get_image_height(png, info))
+        png_error(png, "more pixels than a file of this length can hold");
     ask_for_plain_pixels(png, info);
     out->width = png_get_image_width(png, info);
     out->height = png_get_image_height(png, info);

@@ -264,6 +264,12 @@ Test(png, errors) {
     mg_png out;
     cr_assert_eq(mg_png_read(scratch_text("x.png", "GIF89a..."), &out, &err), MG_ERR_FORMAT);
     cr_assert(strstr(err.message, "x.png") && strstr(err.message, "signature"));
+    /* A header of 16384 x 16384 pixels with next to nothing behind it. */
+    static const uint8_t huge[] = "\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x40\0\0\0\x40\0\x10\0\0\0\0"
+                                  "\xdc\x33\x93\x1b\0\0\0\0IDAT\x35\xaf\x06\x1e";
+    mg_error_clear(&err);
+    cr_assert_eq(mg_png_decode(huge, sizeof huge - 1, &out, &err), MG_ERR_FORMAT);
+    cr_assert(strstr(err.message, "more pixels than"), "%s", err.message);
     uint8_t *data;
     size_t size;
     mg_png bad = {.width = 1, .height = 1, .channels = 1, .bits = 12};
