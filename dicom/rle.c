@@ -57,8 +57,9 @@ static mg_dicom_status read_header(rle *r, size_t pixels) {
         if (end > r->size) end = r->size; /* the next segment's start then fails */
         if (start < HEADER_BYTES || start > end)
             return mg_dicom_fail(r->err, MG_DICOM_ERR_PIXELS, field,
-                                 "RLE: segment %d starts at %zu, which is not between 64 and %zu",
-                                 i + 1, start, end);
+                                 "RLE: segment %d is said to lie from offset %zu to %zu; segments "
+                                 "follow one another between 64 and %zu",
+                                 i + 1, start, end, r->size);
         r->planes[i].at = r->data + start;
         r->planes[i].end = r->data + end;
         r->planes[i].left = pixels;

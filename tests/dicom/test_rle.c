@@ -138,10 +138,10 @@ Test(rle, broken_headers) {
         {0, 64, 66, 70, "0 segments; 1 samples of 2 bytes need 2"},
         {15, 64, 66, 70, "15 segments"},
         {0xFFFFFFFF, 64, 66, 70, "4294967295 segments"},
-        {2, 63, 66, 70, "segment 1 starts at 63"},
-        {2, 66, 64, 70, "segment 1 starts at 66, which is not between 64 and 64"},
-        {2, 64, 71, 70, "segment 2 starts at 71"},
-        {2, 64, 0xFFFFFFF0, 70, "segment 2 starts at 4294967280"},
+        {2, 63, 66, 70, "segment 1 is said to lie from offset 63"},
+        {2, 66, 64, 70, "from offset 66 to 64;"},
+        {2, 64, 71, 70, "segment 2 is said to lie from offset 71"},
+        {2, 64, 0xFFFFFFF0, 70, "from offset 4294967280 to 70"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         uint8_t *data = calloc(1, bad[i].size);
