@@ -48,12 +48,15 @@ mg_dicom_status mg_dicom_rle_encode(const void *samples, const mg_dicom_codec_fr
     /* A row of n bytes becomes n + ceil(n/128) at the most; segments are padded to even length. */
     size_t row_bytes = columns + (columns + LONGEST - 1) / LONGEST;
     size_t capacity = HEADER_BYTES + segments * (row_bytes * frame->rows + 1);
+    if (capacity > UINT32_MAX)
+        return mg_dicom_fail(err, MG_DICOM_ERR_LIMIT, 0,
+                             "RLE: a frame that may need %zu bytes, over 4 GiB, cannot be coded",
+                             capacity);
     uint8_t *row = malloc(columns), *data = malloc(capacity);
-    if (capacity > UINT32_MAX || !row || !data) {
+    if (!row || !data) {
         free(row);
         free(data);
-        return mg_dicom_fail(err, capacity > UINT32_MAX ? MG_DICOM_ERR_LIMIT : MG_DICOM_ERR_MEMORY,
-                             0, "RLE: a frame that may need %zu bytes cannot be coded", capacity);
+        return mg_dicom_fail(err, MG_DICOM_ERR_MEMORY, 0, "RLE: no memory for %zu bytes", capacity);
     }
     memset(data, 0, HEADER_BYTES);
     put_le32(data, segments);
