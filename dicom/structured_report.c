@@ -208,7 +208,9 @@ static void put_document(mg_dicom_dataset *s, const mg_dicom *first,
                       author && author->series_description ? author->series_description
                                                            : "AI findings - RESEARCH USE ONLY");
     mg_dicom_put_empty(s, 0x00081111);
-    mg_dicom_put_int(s, 0x00200013, 1);
+    int64_t number = 1; /* reports of one series must not have the same */
+    mg_dicom_int(first, 0x00200013, &number);
+    mg_dicom_put_int(s, 0x00200013, number);
     mg_dicom_put_device(s, author);
     mg_dicom_put_text(s, 0x00181000, "none"); /* type 1, but software has no serial number */
     mg_dicom_put_text(s, 0x0040A491, "COMPLETE");
