@@ -73,38 +73,52 @@ static void backward_x(const mg_op_call *c) {
 
 /* --- dw and db -------------------------------------------------------------------------------- */
 
-/* Rows that one tile of dw sums before the result is added to the partial matrix. Each row of x is
- * another cache line of the same tile, and with a power of two in K these fall into few sets of L1
- * (960 channels: 16 of 64): 64 rows still fit there, and in the first-level TLB. */
-enum { ROW_BLOCK = 128 };
+/* One step of dw: SLAB columns of x (four AVX-512 tiles) over ROW_BLOCK rows are copied together,
+ * 28 KiB, and stay in L1 while all panels of dy pass by. Read in place, each row would be another
+ * cache line, and with many channels they fall into few sets of L1 (960 channels: 16 of 64). Block
+ * sums start from zero and are then added to the partial matrix, which also keeps the rounding error
+ * of a sum over 100,000 rows small. */
+enum { ROW_BLOCK = 128, SLAB = 56 };
 
 /* Chunks of rows, a function of the problem alone, because it decides the bits: about 64 pieces in
  * all, no partial matrix of fewer than 256 rows. */
 static int64_t weight_chunks(const job *j) {
-    return partial_count(ceil_div(j->n, 32), ceil_div(j->m, 256));
+    return partial_count(ceil_div(j->k, SLAB), ceil_div(j->m, 256));
 }
 
-/* One panel of dw over one chunk of rows, ROW_BLOCK rows at a time: pack that slice of dy into the
- * thread's scratch (8 KiB), then run the tiles down the k axis of x. */
+/* Floats of scratch a thread needs: a slab of x and a panel of dy. */
+enum { THREAD_FLOATS = ROW_BLOCK * (SLAB + PANEL) };
+
+/* Columns [column, column + width) of x over one block of rows, as A transposed. */
+static gemm_a slab_of(const job *j, int64_t row, int64_t rows, int64_t column, int64_t width,
+                      float *to) {
+    const float *x = (const float *)j->c->x[0] + row * j->k + column;
+    if (j->k <= SLAB) return (gemm_a){x, 1, j->k};
+    for (int64_t r = 0; r < rows; r++)
+        memcpy(to + r * SLAB, x + r * j->k, (size_t)width * sizeof *to);
+    return (gemm_a){to, 1, SLAB};
+}
+
+/* SLAB rows of dw over one chunk of rows, and with the first slab db. */
 static void weight_piece(void *arg, int64_t piece, int thread) {
     const job *j = arg;
-    int64_t panels = panels_of(j->n), chunk = piece / panels, panel = piece % panels;
+    int64_t slabs = ceil_div(j->k, SLAB), chunk = piece / slabs, column = piece % slabs * SLAB;
     int64_t rows = ceil_div(j->m, weight_chunks(j)), begin = chunk * rows;
-    int64_t end = min64(begin + rows, j->m), column = panel * PANEL;
-    int columns = (int)min64(PANEL, j->n - column);
-    float *packed = j->packed + (int64_t)thread * ROW_BLOCK * PANEL;
-    float *partial = j->partial + chunk * (j->k + 1) * j->n + column;
-    float *bias = partial + j->k * j->n;
-    for (int i = 0; i < columns; i++) bias[i] = 0;
+    int64_t end = min64(begin + rows, j->m), width = min64(SLAB, j->k - column);
+    float *panel = j->packed + (int64_t)thread * THREAD_FLOATS, *slab = panel + ROW_BLOCK * PANEL;
+    float *partial = j->partial + chunk * (j->k + 1) * j->n, *bias = partial + j->k * j->n;
+    if (column == 0) memset(bias, 0, (size_t)j->n * sizeof *bias);
     for (int64_t r = begin; r < end; r += ROW_BLOCK) {
         int64_t count = min64(ROW_BLOCK, end - r);
-        const float *x = (const float *)j->c->x[0] + r * j->k;
-        const float *dy = (const float *)j->c->dy + r * j->n;
-        pack_panel(dy, j->n, count, j->n, panel, packed);
-        gemm_panel((gemm_a){x, 1, j->k}, j->k, packed, count,
-                   (gemm_c){.data = partial, .row = j->n, .accumulate = r > begin}, columns, true,
-                   true);
-        add_panel_rows(packed, count, bias, columns);
+        gemm_a x = slab_of(j, r, count, column, width, slab);
+        for (int64_t p = 0; p < panels_of(j->n); p++) {
+            int columns = (int)min64(PANEL, j->n - p * PANEL);
+            gemm_c to = {
+                .data = partial + column * j->n + p * PANEL, .row = j->n, .accumulate = r > begin};
+            pack_panel((const float *)j->c->dy + r * j->n, j->n, count, j->n, p, panel);
+            gemm_panel(x, width, panel, count, to, columns, true, true);
+            if (column == 0) add_panel_rows(panel, count, bias + p * PANEL, columns);
+        }
     }
 }
 
@@ -120,8 +134,8 @@ static void combine_row(void *arg, int64_t row, int thread) {
 static void backward_w(const mg_op_call *c) {
     job j = job_of(c);
     j.packed = c->scratch;
-    j.partial = j.packed + (int64_t)mg_pool_threads(c->pool) * ROW_BLOCK * PANEL;
-    mg_parallel_for(c->pool, weight_chunks(&j) * panels_of(j.n), weight_piece, &j);
+    j.partial = j.packed + (int64_t)mg_pool_threads(c->pool) * THREAD_FLOATS;
+    mg_parallel_for(c->pool, weight_chunks(&j) * ceil_div(j.k, SLAB), weight_piece, &j);
     mg_parallel_for(c->pool, j.k + 1, combine_row, &j);
 }
 
@@ -135,7 +149,7 @@ static size_t scratch_bytes(const mg_op_call *c, bool backward, int threads) {
     job j = job_of(c);
     if (!backward) return (size_t)packed_count(j.k, j.n) * sizeof(float);
     int64_t for_x = packed_count(j.n, j.k);
-    int64_t for_w = threads * (int64_t)ROW_BLOCK * PANEL + weight_chunks(&j) * (j.k + 1) * j.n;
+    int64_t for_w = threads * (int64_t)THREAD_FLOATS + weight_chunks(&j) * (j.k + 1) * j.n;
     return (size_t)(for_x > for_w ? for_x : for_w) * sizeof(float);
 }
 
