@@ -22,7 +22,7 @@ apps/train --data "$out/phantom" --out "$out/run" --overwrite --arch pico --heig
 step "3/4  Predicting (apps/predict) the 120 test patients, which training never saw"
 rm -rf "$out/test"
 apps/predict --model "$out/run/best.safetensors" --csv "$out/phantom/test_truth.csv" \
-    --data "$out/phantom" --out "$out/test" --cache "$out/cache"
+    --data "$out/phantom" --images "$out/phantom/test_images" --out "$out/test" --cache "$out/cache"
 
 step "4/4  Activation maps over one test patient"
 patient=$(ls "$out/phantom/masks" | while read -r p; do

@@ -28,7 +28,7 @@ static void output_path(const mg_predictor *p, const mg_cam_item *item, const ch
 /* Outlines, in the original's pixels, of the map above its threshold. */
 static mg_status outlines_of(const mg_cam_item *item, mg_dicom_outline **outlines, int *count,
                              mg_error *err) {
-    mg_cam cam = {item->map_height, item->map_width, item->map, item->geometry, MG_ALIGN_STRIDE};
+    mg_cam cam = {item->map_height, item->map_width, item->map, item->geometry, MG_ALIGN_STRETCH};
     uint32_t rows = item->geometry->rows, columns = item->geometry->columns;
     size_t n = (size_t)rows * columns;
     float *spread = malloc(n * sizeof *spread);

@@ -19,6 +19,8 @@ static const mg_cli_option options[] = {
      0, 0},
     {"overlay-side", 0, MG_CLI_INT, T(overlay_side), "N", "the original's",
      "longest side of the overlays", 64, 16384},
+    {"images", 0, MG_CLI_STRING, T(images), "DIR", "found by the table's name",
+     "folder of the images that --csv names", 0, 0},
     {"aggregation", 0, MG_CLI_CHOICE, T(aggregation), "seed|mean|max|noisy-or", "the model's",
      "from image to breast", 0, 0},
     {"threshold", 0, MG_CLI_FLOAT, T(threshold), "P", "the model's",

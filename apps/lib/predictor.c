@@ -61,6 +61,7 @@ static mg_status open_manifest(mg_predictor *p, char **files, int count, mg_erro
     if (mg_predict.csv) {
         mg_manifest_options from = {.data = mg_predict.data,
                                     .csv = mg_predict.csv,
+                                    .images = mg_predict.images,
                                     .missing =
                                         mg_predict.strict ? MG_MISSING_ERROR : MG_MISSING_KEEP};
         return mg_manifest_read(&from, &p->manifest, err);
