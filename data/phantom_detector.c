@@ -152,7 +152,7 @@ static void fill(mg_phantom_renderer *r, float x0, float y0, float x1, float y1,
 /* Lead letters in the corner that the breast leaves free: after mirroring, so they stay readable. */
 static void marker(mg_phantom_renderer *r, const shot *s, char laterality, const char *view) {
     char text[8] = {laterality, '-', 0};
-    for (int i = 0; view[i] && i < 4; i++) text[i + 2] = view[i];
+    for (int i = 0; i < 4 && view[i]; i++) text[i + 2] = view[i];
     float advance = 6.0f * s->cell, width = advance * (float)strlen(text);
     float x = laterality == 'L' ? r->geometry.width - s->marker_x - width : s->marker_x;
     for (int i = 0; text[i]; i++) {

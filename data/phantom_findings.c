@@ -155,7 +155,8 @@ static void draw_finding(mg_phantom_renderer *r, const mg_phantom_finding *f,
         break;
     case MG_PHANTOM_BENIGN_MASS:
         m = mass_of(f, &d, x, y);
-        m.edge = 1.3f, m.halo = 0.05f;
+        m.rx *= 1.06f, m.ry *= 1.06f; /* as bright an area as spicules add to a malignant one */
+        m.irregular = 0.05f, m.edge = 1.9f, m.halo = 0.05f;
         draw_mass(r, &m, false);
         break;
     case MG_PHANTOM_LYMPH_NODE: lymph_node(r, f, &d, x, y); break;

@@ -169,7 +169,7 @@ static void draw_findings(const mg_phantom_settings *s, draws *d, mg_phantom_bre
     float contrast = draw_range(d, 0.8f, 1.2f) * (0.46f - 0.34f * hard);
     float speck = draw_range(d, 0.8f, 1.2f) * (0.75f - 0.50f * hard);
     float extent = draw_range(d, 5.0f, 8.0f);
-    bool mass = draw_chance(d, 0.88f), calcium = draw_chance(d, 0.95f);
+    bool mass = draw_chance(d, 0.90f), calcium = draw_chance(d, 0.95f);
     float which = draw_uniform(d);
     mg_phantom_kind malignant = which < 0.75f   ? MG_PHANTOM_SPICULATED
                                 : which < 0.87f ? MG_PHANTOM_LOBULATED
