@@ -27,8 +27,7 @@ static mg_status read_source(const char *folder, const char *name, char **out, m
 /* Headers that every op shares say nothing about this one. */
 static bool telling(const char *name) {
     return strncmp(name, "ops/", 4) == 0 && strcmp(name, "ops/op.h") != 0 &&
-           strcmp(name, "ops/table.h") != 0 && strcmp(name, "ops/cpu/vec.h") != 0 &&
-           strcmp(name, "ops/cpu/fallback.h") != 0;
+           strcmp(name, "ops/table.h") != 0 && strcmp(name, "ops/cpu/vec.h") != 0;
 }
 
 static void collect(headers *h, const char *text) {

@@ -1,3 +1,4 @@
-#include "ops/cpu/fallback.h"
+/* resize_bicubic on the CPU. */
+#include "ops/cpu/resize_rows.h"
 
-MG_CPU_FALLBACK(resize_bicubic)
+MG_CPU_RESIZE(bicubic, 4)

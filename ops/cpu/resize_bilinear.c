@@ -1,3 +1,4 @@
-#include "ops/cpu/fallback.h"
+/* resize_bilinear on the CPU. */
+#include "ops/cpu/resize_rows.h"
 
-MG_CPU_FALLBACK(resize_bilinear)
+MG_CPU_RESIZE(bilinear, 2)
