@@ -1,7 +1,7 @@
 /* tissue.h: the image on which the decoders are timed: dense tissue in every pixel, 12 bits, with
- * the quantum noise of an X-ray detector. 3328 x 2560 of it is 7.4 MB as JPEG Lossless SV1, which is
- * as hard as mammograms get: real ones have a black background. The same numbers everywhere: only
- * integer arithmetic. */
+ * the quantum noise of an X-ray detector. 3328 x 2560 of it is 7.4 MB as JPEG Lossless SV1, which
+ * is as hard as mammograms get: real ones have a black background. The same numbers everywhere:
+ * only integer arithmetic. */
 #ifndef MG_BENCH_TISSUE_H
 #define MG_BENCH_TISSUE_H
 

@@ -1,8 +1,8 @@
-/* jpeg_dct.c: dequantisation and the inverse discrete cosine transform (T.81 A.3.3), in f32 straight
- * from the definition: two products with the 8x8 matrix of cosines, using only that its even rows
- * are symmetric and its odd ones antisymmetric. Float has bits to spare for 12-bit samples, so that
- * the result is the exactly rounded one but for near ties, within the +-1 that integer transforms
- * differ among themselves. */
+/* jpeg_dct.c: dequantisation and the inverse discrete cosine transform (T.81 A.3.3), in f32
+ * straight from the definition: two products with the 8x8 matrix of cosines, using only that its
+ * even rows are symmetric and its odd ones antisymmetric. Float has bits to spare for 12-bit
+ * samples, so that the result is the exactly rounded one but for near ties, within the +-1 that
+ * integer transforms differ among themselves. */
 #include "dicom/jpeg_internal.h"
 
 typedef float row8 __attribute__((vector_size(32)));

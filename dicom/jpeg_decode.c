@@ -89,8 +89,8 @@ static mg_dicom_status decode_scan(mg_jpeg *j) {
     return MG_DICOM_OK;
 }
 
-/* Behind the last scan only EOI (perhaps after DNL or a comment) is expected. Pixels are complete by
- * then, so whatever else is there is told and passed over; but a number of lines counts. */
+/* Behind the last scan only EOI (perhaps after DNL or a comment) is expected. Pixels are complete
+ * by then, so whatever else is there is told and passed over; but a number of lines counts. */
 static mg_dicom_status read_tail(mg_jpeg *j) {
     bool another = false;
     mg_dicom_error ignored = {0}, *err = j->err;

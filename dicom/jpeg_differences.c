@@ -1,19 +1,19 @@
 /* jpeg_differences.c: the entropy-coded differences of JPEG Lossless (T.81 H.1.2.2): a Huffman code
  * for the category SSSS (0…16), then SSSS additional bits.
  *
- * Decoding is bound not by work but by waiting: where a code begins is known only when the one before
- * it has been looked up, some nine cycles each. Two things help.
+ * Decoding is bound not by work but by waiting: where a code begins is known only when the one
+ * before it has been looked up, some nine cycles each. Two things help.
  *
  * Groups. A table over the next GROUP_BITS bits yields all differences (code and additional bits)
  * that are complete within them, up to three at once.
  *
- * Lanes. Huffman codes synchronise themselves: a decoder that starts at any bit soon falls into step
- * with one that started at the beginning, usually after a dozen codes. So a few lanes decode
+ * Lanes. Huffman codes synchronise themselves: a decoder that starts at any bit soon falls into
+ * step with one that started at the beginning, usually after a dozen codes. So a few lanes decode
  * different stretches of the data at the same time, and the processor overlaps their waiting. Only
- * the first lane knows that it is right. When it reaches the next lane's stretch and one of its codes
- * begins at the very bit where one of that lane's codes began, all that the other decoded from there
- * on is what the first would have decoded, and is taken over; if none does, it is thrown away. The
- * result is therefore the same as with one lane, whatever the data. */
+ * the first lane knows that it is right. When it reaches the next lane's stretch and one of its
+ * codes begins at the very bit where one of that lane's codes began, all that the other decoded
+ * from there on is what the first would have decoded, and is taken over; if none does, it is thrown
+ * away. The result is therefore the same as with one lane, whatever the data. */
 #include "dicom/jpeg_lossless.h"
 
 #include <stdlib.h>
@@ -182,8 +182,8 @@ static void decode_stretches(const mg_jpeg_lossless *s, lane lanes[LANES]) {
     lanes[0] = a, lanes[1] = b, lanes[2] = c;
 }
 
-/* Continues the true stream to where one of its codes begins with one of `ahead`, and takes over what
- * that lane has decoded from there on. False: it never does. */
+/* Continues the true stream to where one of its codes begins with one of `ahead`, and takes over
+ * what that lane has decoded from there on. False: it never does. */
 static bool join(const mg_jpeg_lossless *s, lane *truth, const lane *ahead, const probes *p) {
     for (int i = 0; i < p->n && !truth->failed;) {
         uint64_t at = mg_jpeg_bits_taken(&truth->bits);

@@ -1,6 +1,7 @@
 /* jpeg_interval.c: entropy-coded data between two markers (T.81 B.1.1.5, E.1.4). A zero byte is
  * stuffed behind every FF of the data; taking them out once, with memchr from FF to FF, is faster
- * than looking at each byte while decoding bits, and leaves the bit reader without special cases. */
+ * than looking at each byte while decoding bits, and leaves the bit reader without special
+ * cases. */
 #include "dicom/jpeg_internal.h"
 
 #include <stdlib.h>

@@ -1,7 +1,8 @@
 /* jpeg_lossless.c: scans of JPEG Lossless, process 14 (T.81 annex H).
  *
- * A sample is predicted from its neighbours Ra (left), Rb (above), Rc (above left); the difference is
- * what is coded. Here differences become samples, row by row as far as they have been decoded. */
+ * A sample is predicted from its neighbours Ra (left), Rb (above), Rc (above left); the difference
+ * is what is coded. Here differences become samples, row by row as far as they have been
+ * decoded. */
 #include "dicom/jpeg_lossless.h"
 
 #include <stdlib.h>

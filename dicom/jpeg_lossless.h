@@ -29,8 +29,9 @@ enum { MG_JPEG_DIFFERENCES_ROOM = 1 << 18 }; /* a call with so much room can go 
 /* Makes the tables for scans of one component that are worth it; freed by the scan. */
 mg_dicom_status mg_jpeg_differences_prepare(mg_jpeg_lossless *s);
 
-/* Decodes at least one difference, at most `room`, modulo 2^16 to `out`, and returns how many; fewer
- * than one only when s->failed. Those before a failure are right. Never writes behind out[room]. */
+/* Decodes at least one difference, at most `room`, modulo 2^16 to `out`, and returns how many;
+ * fewer than one only when s->failed. Those before a failure are right. Never writes behind
+ * out[room]. */
 size_t mg_jpeg_differences(mg_jpeg_lossless *s, uint16_t *out, size_t room);
 
 /* One row of a scan of several components, whose differences alternate. Sets s->failed. */

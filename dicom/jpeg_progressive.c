@@ -82,8 +82,8 @@ static bool ac_first(void *arg, int i, mg_jpeg_component *c, size_t at) {
     return true;
 }
 
-/* One more bit for every coefficient of k… that is not 0, until `zeros` that are 0 have been passed.
- * Returns where it stopped: at the next zero, or behind the band. */
+/* One more bit for every coefficient of k… that is not 0, until `zeros` that are 0 have been
+ * passed. Returns where it stopped: at the next zero, or behind the band. */
 static int refine_until(progressive *p, int16_t *block, int k, unsigned zeros) {
     mg_jpeg_bits *b = &p->j->bits;
     int32_t bit = (int32_t)(1u << p->j->scan.al);

@@ -1,5 +1,5 @@
-/* jpeg_sequential.c: scans of baseline and extended sequential DCT (T.81 annex F). A block goes from
- * its bits through the inverse DCT into its component's plane at once. */
+/* jpeg_sequential.c: scans of baseline and extended sequential DCT (T.81 annex F). A block goes
+ * from its bits through the inverse DCT into its component's plane at once. */
 #include "dicom/jpeg_internal.h"
 
 typedef struct sequential {

@@ -5,7 +5,8 @@
 
 #include <stdlib.h>
 
-/* Where a full-size sample lies between two of a component's: (near * (den - w) + far * w) / den. */
+/* Where a full-size sample lies between two of a component's: (near * (den - w) + far * w) /
+ * den. */
 typedef struct position {
     uint32_t near, far, w;
 } position;

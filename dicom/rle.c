@@ -68,8 +68,9 @@ static mg_dicom_status read_header(rle *r, size_t pixels) {
 }
 
 /* Decodes until `filled` reaches `wanted` (at most CHUNK), the plane is complete or the segment is
- * used up. Where the window and the segment have room, a whole LONGEST bytes are copied whatever the
- * run's length is: that is faster than a copy of unknown length. False: the segment is broken. */
+ * used up. Where the window and the segment have room, a whole LONGEST bytes are copied whatever
+ * the run's length is: that is faster than a copy of unknown length. False: the segment is
+ * broken. */
 static bool fill(plane *p, size_t wanted) {
     const uint8_t *at = p->at, *end = p->end;
     size_t filled = p->filled, left = p->left;
@@ -138,8 +139,8 @@ static void interleave(const rle *r, uint8_t *out, size_t n) {
     }
 }
 
-/* A complete plane's segment may hold padding: one byte of any value, for a control byte alone makes
- * nothing, or zeros, or -128. More data would mean another size of image. */
+/* A complete plane's segment may hold padding: one byte of any value, for a control byte alone
+ * makes nothing, or zeros, or -128. More data would mean another size of image. */
 static mg_dicom_status check_rest(rle *r, int segment) {
     const plane *p = &r->planes[segment];
     size_t rest = (size_t)(p->end - p->at);

@@ -42,7 +42,8 @@ void free(void *p) {
 
 typedef mg_dicom_status task(void *arg, mg_dicom_error *err);
 
-/* Runs `work` with each of its allocations failing in turn; at least `least` of them must be fatal. */
+/* Runs `work` with each of its allocations failing in turn; at least `least` of them must be
+ * fatal. */
 static void exhaust(task *work, void *arg, int least, const char *what) {
     int fatal = 0;
     for (long at = 0;; at++) {

@@ -106,8 +106,8 @@ Test(jpeg_lossless, medium_images) {
                 SMOOTH);
 }
 
-/* Codes of one length (5 bits and 4 more) never synchronise, so what lanes decode ahead is lost each
- * time, and nothing of it may be seen. */
+/* Codes of one length (5 bits and 4 more) never synchronise, so what lanes decode ahead is lost
+ * each time, and nothing of it may be seen. */
 Test(jpeg_lossless, codes_that_never_synchronise) {
     enum { N = 200 * 300 };
     uint16_t *image = malloc(N * sizeof *image);

@@ -234,8 +234,8 @@ Test(jpeg_lossless_errors, partial_image) {
     free(s.data);
 }
 
-/* The same where the data is decoded in several lanes at once: a cut anywhere, and a byte that makes
- * an unassigned code or a shift of all that follows. */
+/* The same where the data is decoded in several lanes at once: a cut anywhere, and a byte that
+ * makes an unassigned code or a shift of all that follows. */
 Test(jpeg_lossless_errors, partial_image_in_lanes) {
     enum { SIDE = 400, N = SIDE * SIDE };
     uint16_t *image = malloc(N * sizeof *image), *out = malloc(N * sizeof *out);

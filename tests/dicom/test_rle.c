@@ -68,7 +68,8 @@ static mg_dicom_status decode(const char *packets, size_t n, uint32_t columns, u
     return status;
 }
 
-/* The example of PS3.5 annex G's algorithm: literals, a replicate run, and a control byte of -128. */
+/* The example of PS3.5 annex G's algorithm: literals, a replicate run, and a control byte of
+ * -128. */
 Test(rle, packets) {
     uint8_t out[10];
     mg_dicom_error err;
