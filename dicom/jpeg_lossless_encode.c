@@ -23,6 +23,7 @@ typedef struct encoder {
     const mg_dicom_codec_frame *frame;
     int precision;
     code_table table[3];
+    uint16_t *row; /* differences of one row, components interleaved as the samples are */
     uint8_t *out;
     size_t size;
     uint64_t bits; /* pending, right-aligned */
@@ -35,17 +36,20 @@ static inline uint32_t sample_at(const encoder *e, size_t i) {
     return ((const uint16_t *)e->samples)[i] & mask;
 }
 
-/* The difference to the prediction in -32767…32768, modulo 2^16 as the decoder has it. */
-static inline int32_t difference_at(const encoder *e, uint32_t row, uint32_t column, size_t i) {
-    size_t pixel = (size_t)e->frame->samples, line = pixel * e->frame->columns;
-    uint32_t prediction = column ? sample_at(e, i - pixel)
-                          : row  ? sample_at(e, i - line)
-                                 : 1u << (e->precision - 1);
-    int32_t d = (int16_t)(sample_at(e, i) - prediction);
-    return d == -32768 ? 32768 : d;
+/* The differences of a row to their predictions, modulo 2^16 as the decoder has them. */
+static void row_differences(const encoder *e, uint32_t row) {
+    size_t pixel = (size_t)e->frame->samples, n = pixel * e->frame->columns, first = row * n;
+    for (size_t i = 0; i < pixel; i++) {
+        uint32_t above = row ? sample_at(e, first - n + i) : 1u << (e->precision - 1);
+        e->row[i] = (uint16_t)(sample_at(e, first + i) - above);
+    }
+    for (size_t i = pixel; i < n; i++)
+        e->row[i] = (uint16_t)(sample_at(e, first + i) - sample_at(e, first + i - pixel));
 }
 
-static inline unsigned category_of(int32_t d) {
+/* SSSS of a difference modulo 2^16: 0x8000 is 32768, the only one of category 16. */
+static inline unsigned category_of(uint16_t difference) {
+    int32_t d = (int16_t)difference;
     uint32_t magnitude = (uint32_t)(d < 0 ? -d : d);
     return magnitude ? 32 - (unsigned)__builtin_clz(magnitude) : 0;
 }
@@ -111,11 +115,13 @@ static void make_table(code_table *t, const uint64_t counted[CATEGORIES]) {
 
 static void count_categories(const encoder *e, uint64_t counted[3][CATEGORIES]) {
     memset(counted, 0, 3 * sizeof counted[0]);
-    size_t i = 0;
-    for (uint32_t row = 0; row < e->frame->rows; row++)
+    int samples = e->frame->samples;
+    for (uint32_t row = 0; row < e->frame->rows; row++) {
+        row_differences(e, row);
+        const uint16_t *d = e->row;
         for (uint32_t column = 0; column < e->frame->columns; column++)
-            for (int c = 0; c < e->frame->samples; c++, i++)
-                counted[c][category_of(difference_at(e, row, column, i))]++;
+            for (int c = 0; c < samples; c++) counted[c][category_of(*d++)]++;
+    }
 }
 
 /* --- output ----------------------------------------------------------------------------------- */
@@ -163,33 +169,53 @@ static void put_headers(encoder *e) {
     put_byte(e, 0); /* point transform */
 }
 
+static void put_stuffed(encoder *e, unsigned byte) {
+    put_byte(e, byte);
+    if (byte == 0xFF) put_byte(e, 0);
+}
+
+/* Up to 32 bits; four bytes at a time go out, at once if none of them needs a zero behind it. */
 static inline void put_bits(encoder *e, uint32_t value, unsigned n) {
     e->bits = e->bits << n | value;
     e->pending += n;
-    while (e->pending >= 8) {
-        unsigned byte = (unsigned)(e->bits >> (e->pending - 8)) & 0xFF;
-        put_byte(e, byte);
-        if (byte == 0xFF) put_byte(e, 0);
-        e->pending -= 8;
+    if (e->pending < 32) return;
+    e->pending -= 32;
+    uint32_t word = (uint32_t)(e->bits >> e->pending);
+    uint8_t bytes[4] = {(uint8_t)(word >> 24), (uint8_t)(word >> 16), (uint8_t)(word >> 8),
+                        (uint8_t)word};
+    bool has_ff = ((~word - 0x01010101u) & word & 0x80808080u) != 0; /* ~word has a zero byte */
+    if (!has_ff) {
+        memcpy(e->out + e->size, bytes, sizeof bytes);
+        e->size += sizeof bytes;
+        return;
     }
+    for (int i = 0; i < 4; i++) put_stuffed(e, bytes[i]);
+}
+
+static void flush_bits(encoder *e) {
+    unsigned fill = (8 - e->pending % 8) % 8; /* with ones */
+    e->bits = e->bits << fill | ((1u << fill) - 1);
+    for (e->pending += fill; e->pending; e->pending -= 8)
+        put_stuffed(e, (unsigned)(e->bits >> (e->pending - 8)) & 0xFF);
 }
 
 static void put_samples(encoder *e) {
-    size_t i = 0;
+    int samples = e->frame->samples;
     for (uint32_t row = 0; row < e->frame->rows; row++) {
+        row_differences(e, row);
+        const uint16_t *next = e->row;
         for (uint32_t column = 0; column < e->frame->columns; column++) {
-            for (int c = 0; c < e->frame->samples; c++, i++) {
+            for (int c = 0; c < samples; c++) {
                 const code_table *t = &e->table[c];
-                int32_t d = difference_at(e, row, column, i);
-                unsigned category = category_of(d);
-                put_bits(e, t->code[category], t->length[category]);
-                if (category == 0 || category == 16) continue;
-                uint32_t extra = (uint32_t)(d < 0 ? d - 1 : d) & ((1u << category) - 1);
-                put_bits(e, extra, category);
+                uint16_t d = *next++;
+                unsigned category = category_of(d), more = category & 15; /* none for 16 */
+                uint32_t extra = (uint32_t)(d - (d >> 15)) & ((1u << more) - 1);
+                put_bits(e, (uint32_t)t->code[category] << more | extra,
+                         t->length[category] + more);
             }
         }
     }
-    if (e->pending) put_bits(e, (1u << (8 - e->pending)) - 1, 8 - e->pending);
+    flush_bits(e);
 }
 
 static uint64_t coded_bits(const code_table *t, const uint64_t counted[CATEGORIES]) {
@@ -217,6 +243,11 @@ mg_dicom_status mg_dicom_jpeg_lossless_encode(const void *samples,
                              "samples",
                              precision, frame->word_bytes);
     encoder e = {.samples = samples, .frame = frame, .precision = precision};
+    size_t row_bytes = sizeof *e.row * (size_t)frame->samples * frame->columns;
+    e.row = malloc(row_bytes);
+    if (!e.row)
+        return mg_dicom_fail(err, MG_DICOM_ERR_MEMORY, 0, "JPEG Lossless: no memory for %zu bytes",
+                             row_bytes);
     uint64_t counted[3][CATEGORIES], bits = 0;
     count_categories(&e, counted);
     for (int c = 0; c < frame->samples; c++) {
@@ -226,12 +257,15 @@ mg_dicom_status mg_dicom_jpeg_lossless_encode(const void *samples,
     enum { HEADERS = 256 };
     size_t capacity = (size_t)(bits / 8 + 1) * 2 + HEADERS; /* as if every byte needed stuffing */
     e.out = malloc(capacity);
-    if (!e.out)
+    if (!e.out) {
+        free(e.row);
         return mg_dicom_fail(err, MG_DICOM_ERR_MEMORY, 0, "JPEG Lossless: no memory for %zu bytes",
                              capacity);
+    }
     put_headers(&e);
     put_samples(&e);
     put_word(&e, 0xFF00 | MG_JPEG_EOI);
+    free(e.row);
     uint8_t *fitted = realloc(e.out, e.size);
     *out = fitted ? fitted : e.out;
     *out_size = e.size;
