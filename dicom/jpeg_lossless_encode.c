@@ -136,6 +136,14 @@ static void put_headers(encoder *e) {
     const mg_dicom_codec_frame *f = e->frame;
     unsigned n = (unsigned)f->samples;
     put_word(e, 0xFF00 | MG_JPEG_SOI);
+    if (n == 3) {
+        /* Some decoders take three components for YCbCr and convert them unless they are told that
+         * nothing was transformed. */
+        static const uint8_t adobe[12] = {'A', 'd', 'o', 'b', 'e', 0, 100};
+        put_word(e, 0xFF00 | MG_JPEG_APP14);
+        put_word(e, 2 + sizeof adobe);
+        for (size_t i = 0; i < sizeof adobe; i++) put_byte(e, adobe[i]);
+    }
     put_word(e, 0xFF00 | MG_JPEG_SOF3);
     put_word(e, 8 + 3 * n);
     put_byte(e, (unsigned)e->precision);

@@ -184,6 +184,18 @@ Test(jpeg_lossless, encoder_limits_code_lengths) {
     free(data);
 }
 
+/* Three components are marked as not transformed, so that no decoder takes them for YCbCr. */
+Test(jpeg_lossless, encoder_marks_colour) {
+    uint8_t rgb[12] = {255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9}, *data;
+    size_t size;
+    mg_dicom_codec_frame frame = {2, 2, 3, 1};
+    mg_dicom_codec_header h;
+    cr_assert_eq(mg_dicom_jpeg_lossless_encode(rgb, &frame, 8, &data, &size, NULL), MG_DICOM_OK);
+    cr_assert_eq(mg_dicom_jpeg_header(data, size, &h, NULL), MG_DICOM_OK);
+    cr_assert(h.adobe == 0 && h.color == MG_DICOM_JPEG_COLOR_NONE);
+    free(data);
+}
+
 Test(jpeg_lossless, encoder_refuses) {
     uint16_t v[4] = {0};
     uint8_t *data = NULL;
