@@ -11,9 +11,11 @@
  * right breasts are mirrored last.
  *
  * The task is meant to be honest. Age, density, machine and every global property of an image are
- * drawn without looking at the label; a malignant mass takes the place a benign one would have had,
- * and a cluster of calcifications that of as many scattered ones. What tells them apart is local
- * shape: spicules, an irregular outline, specks that lie close together. */
+ * drawn without looking at the label. A malignant mass takes the place that a benign one of the same
+ * brightness has in nine of ten healthy breasts, and bright benign calcifications are everywhere.
+ * What tells cancer apart is local shape: spicules, an irregular outline, specks that lie close
+ * together. tests/data/test_phantom_honest.c measures what brightness alone gives away.
+ */
 #ifndef MG_DATA_PHANTOM_H
 #define MG_DATA_PHANTOM_H
 
@@ -53,7 +55,7 @@ typedef enum mg_phantom_kind {
     MG_PHANTOM_CLUSTER,     /* malignant: fine calcifications close together */
     MG_PHANTOM_BENIGN_MASS, /* round or oval, smooth, thin dark halo */
     MG_PHANTOM_LYMPH_NODE,  /* small bean with a fatty centre */
-    MG_PHANTOM_SCATTERED,   /* benign: as many fine calcifications, far apart */
+    MG_PHANTOM_SCATTERED,   /* benign: a few fine calcifications, far apart */
     MG_PHANTOM_COARSE,      /* benign: one large calcification */
     MG_PHANTOM_VASCULAR,    /* benign: a calcified vessel */
     MG_PHANTOM_KIND_COUNT
