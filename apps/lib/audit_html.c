@@ -16,10 +16,12 @@ static void open_page(mg_text *t, const char *title) {
     mg_text_add(t, "</style>\n</head>\n<body>\n<main>\n");
 }
 
-static mg_status close_page(mg_text *t, const char *path, mg_error *err) {
-    mg_text_add(t,
-                "<footer>Written by mammograd " MG_VERSION ", apps/audit --html. Checked on this "
-                "page: device cpu.</footer>\n</main>\n</body>\n</html>\n");
+static mg_status close_page(mg_text *t, mg_device device, const char *path, mg_error *err) {
+    mg_text_format(t,
+                   "<footer>Written by mammograd " MG_VERSION
+                   ", apps/audit --html, from checks of device %s.</footer>\n</main>\n</body>\n"
+                   "</html>\n",
+                   mg_device_name(device));
     mg_status s = t->failed ? mg_fail(err, MG_ERR_MEMORY, "%s: out of memory", path)
                             : mg_file_write(path, t->data, t->size, err);
     mg_text_free(t);
@@ -209,7 +211,7 @@ static mg_status write_single(const mg_audit_op *ops, size_t count, const char *
         navigation(&t, ops, count, true, NULL);
     }
     for (size_t i = 0; i < count && !s; i++) s = one_op(&t, &ops[i], source, err);
-    if (!s) return close_page(&t, path, err);
+    if (!s) return close_page(&t, ops[0].device, path, err);
     mg_text_free(&t);
     return s;
 }
@@ -224,7 +226,7 @@ static mg_status write_folder(const mg_audit_op *ops, size_t count, const char *
         navigation(&t, ops, count, false, &ops[i]);
         s = one_op(&t, &ops[i], source, err);
         snprintf(path, sizeof path, "%s/%s.html", folder, ops[i].op->name);
-        if (!s) s = close_page(&t, path, err);
+        if (!s) s = close_page(&t, ops[0].device, path, err);
         else mg_text_free(&t);
     }
     if (s) return s;
@@ -232,7 +234,7 @@ static mg_status write_folder(const mg_audit_op *ops, size_t count, const char *
     open_page(&t, "The kernel atlas of mammograd");
     overview(&t, ops, count, false);
     snprintf(path, sizeof path, "%s/index.html", folder);
-    return close_page(&t, path, err);
+    return close_page(&t, ops[0].device, path, err);
 }
 
 mg_status mg_audit_write_html(const mg_audit_op *ops, size_t count, const char *source,
