@@ -87,8 +87,8 @@ void mg_audit_shapes(const mg_op *op, const mg_case *test_case, char *out, size_
 void mg_audit_statements(const char *statements, mg_text *out);
 /* The gradient error as a power of ten above it, "1e-8": the same on every machine. */
 void mg_audit_decade(double error, char *out, size_t size);
-/* A share of the bound rounded up to halves: 0.5 stays 0.5 while kernels change. */
-double mg_audit_halves(double share);
+/* A share of the bound rounded up to whole bounds: 1 for all that pass, however kernels change. */
+double mg_audit_bounds(double share);
 
 /* --- output ------------------------------------------------------------------------------------- */
 

@@ -1,6 +1,6 @@
 /* audit_docs.c: docs/ops/, a Markdown page per op from the table (audit.h).
  *
- * Errors are rounded up coarsely (halves of the bound, powers of ten), so that the pages are the
+ * Errors are rounded up coarsely (whole bounds, powers of ten), so that the pages are the
  * same on every machine and outlive most changes of kernels; a test compares them with the committed
  * ones. */
 #include <stdio.h>
@@ -58,7 +58,8 @@ static void cost(mg_text *t, const mg_audit_op *a) {
 
 static void cases(mg_text *t, const mg_audit_op *a) {
     mg_text_add(t, "## Cases\n\nThe error of the f32 kernel against the f64 reference is given as "
-                   "a share of its bound,\nrounded up to halves; the gradient error as a power of "
+                   "a share of its bound,\nrounded up (`apps/audit` prints the digits); the "
+                   "gradient error as a power of "
                    "ten above it (limit 1e-6).\n\n"
                    "| case | inputs | attributes | forward | backward | gradient |\n"
                    "|---|---|---|---:|---:|---:|\n");
@@ -68,10 +69,10 @@ static void cases(mg_text *t, const mg_audit_op *a) {
         mg_audit_shapes(a->op, c->test_case, shapes, sizeof shapes);
         mg_audit_attributes(&c->test_case->attr, attributes, sizeof attributes);
         mg_audit_decade(c->gradient.worst, decade, sizeof decade);
-        mg_text_format(t, "| %s | %s | %s | ≤ %.1f |", c->test_case->name, shapes, attributes,
-                       mg_audit_halves(c->error.forward));
+        mg_text_format(t, "| %s | %s | %s | ≤ %.0f |", c->test_case->name, shapes, attributes,
+                       mg_audit_bounds(c->error.forward));
         if (c->has_backward)
-            mg_text_format(t, " ≤ %.1f | ≤ %s |\n", mg_audit_halves(c->error.backward), decade);
+            mg_text_format(t, " ≤ %.0f | ≤ %s |\n", mg_audit_bounds(c->error.backward), decade);
         else mg_text_add(t, " – | – |\n");
     }
     mg_text_add(t, "\n");
@@ -130,10 +131,10 @@ static mg_status write_index(const mg_audit_op *ops, size_t count, const char *f
         const mg_audit_op *a = &ops[i];
         char decade[16];
         mg_audit_decade(a->gradient_error, decade, sizeof decade);
-        mg_text_format(&t, "| [%s](%s.md) | %s | %d | ≤ %.1f |", a->op->name, a->op->name,
-                       a->op->summary, a->op->case_count, mg_audit_halves(a->forward_error));
+        mg_text_format(&t, "| [%s](%s.md) | %s | %d | ≤ %.0f |", a->op->name, a->op->name,
+                       a->op->summary, a->op->case_count, mg_audit_bounds(a->forward_error));
         if (a->has_backward)
-            mg_text_format(&t, " ≤ %.1f | ≤ %s |", mg_audit_halves(a->backward_error), decade);
+            mg_text_format(&t, " ≤ %.0f | ≤ %s |", mg_audit_bounds(a->backward_error), decade);
         else mg_text_add(&t, " – | – |");
         mg_text_format(&t, " %s |\n", a->failed ? "**FAIL**" : "pass");
     }

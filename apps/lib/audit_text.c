@@ -68,4 +68,4 @@ void mg_audit_decade(double error, char *out, size_t size) {
     else snprintf(out, size, "1e%.0f", ceil(log10(error)));
 }
 
-double mg_audit_halves(double share) { return share > 0 ? ceil(share * 2) / 2 : 0.5; }
+double mg_audit_bounds(double share) { return share > 1 ? ceil(share) : 1; }
