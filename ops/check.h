@@ -66,8 +66,8 @@ mg_status mg_check_gradient(const mg_op *op, const mg_case *test_case, mg_gradie
 /* The limit for `worst`. */
 #define MG_GRADIENT_LIMIT 1e-6
 
-/* Largest error as a share of the bound, in forward and backward; above 1, or infinite for NaN, at the
- * element that failed. */
+/* Largest error as a share of the bound, in forward and backward; above 1, or infinite for NaN, at
+ * the element that failed. */
 typedef struct mg_device_check {
     double forward, backward;
 } mg_device_check;

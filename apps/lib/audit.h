@@ -77,7 +77,7 @@ mg_status mg_audit_run(mg_op_id id, mg_device device, const mg_audit_pools *pool
 mg_status mg_audit_measure(mg_audit_op *a, mg_pool *pool, double seconds, mg_error *err);
 void mg_audit_free(mg_audit_op *a);
 
-/* --- what can be said of an op without running it ---------------------------------------------- */
+/* --- what can be said of an op without running it --------------------------------------------- */
 
 /* "kernel 3, stride 2, SAME padding": the attributes that are set. */
 void mg_audit_attributes(const mg_attr *attr, char *out, size_t size);
@@ -90,7 +90,7 @@ void mg_audit_decade(double error, char *out, size_t size);
 /* A share of the bound rounded up to whole bounds: 1 for all that pass, however kernels change. */
 double mg_audit_bounds(double share);
 
-/* --- output ------------------------------------------------------------------------------------- */
+/* --- output ----------------------------------------------------------------------------------- */
 
 /* machine may be NULL: no timing. */
 void mg_audit_print_table(const mg_audit_op *ops, size_t count, const mg_machine *machine);

@@ -1,8 +1,8 @@
 /* audit_docs.c: docs/ops/, a Markdown page per op from the table (audit.h).
  *
  * Errors are rounded up coarsely (whole bounds, powers of ten), so that the pages are the
- * same on every machine and outlive most changes of kernels; a test compares them with the committed
- * ones. */
+ * same on every machine and outlive most changes of kernels; a test compares them with the
+ * committed ones. */
 #include <stdio.h>
 
 #include "apps/lib/audit.h"

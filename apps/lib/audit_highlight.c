@@ -31,7 +31,7 @@ static void escaped(mg_text *out, const char *text, size_t size) {
     }
 }
 
-/* --- which pass a function belongs to ----------------------------------------------------------- */
+/* --- which pass a function belongs to --------------------------------------------------------- */
 
 static bool has(const char *text, size_t size, const char *word) {
     size_t n = strlen(word);
@@ -53,7 +53,7 @@ static const char *pass_of(const char *line, size_t size) {
     return has(name, length, "forward") ? " fw" : "";
 }
 
-/* --- the lexer ---------------------------------------------------------------------------------- */
+/* --- the lexer -------------------------------------------------------------------------------- */
 
 typedef struct lexer {
     const char *at;

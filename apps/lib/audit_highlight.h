@@ -4,8 +4,8 @@
 
 #include "data/text.h"
 
-/* Each line becomes <span class="l">…</span>; lines of functions whose name speaks of the forward or
- * the backward pass also carry class "fw" or "bw". Inside, <b class="…">: c comment, s string,
+/* Each line becomes <span class="l">…</span>; lines of functions whose name speaks of the forward
+ * or the backward pass also carry class "fw" or "bw". Inside, <b class="…">: c comment, s string,
  * n number, k keyword, t type, p preprocessor, f function. The text is escaped. */
 void mg_highlight_c(const char *source, mg_text *out);
 

@@ -45,7 +45,7 @@ static void verdict_cell(mg_text *t, mg_verdict v, const char *extra) {
     else mg_text_format(t, "<td class=\"fail%s\">✗ FAIL</td>", extra);
 }
 
-/* --- overview ------------------------------------------------------------------------------------- */
+/* --- overview --------------------------------------------------------------------------------- */
 
 static void overview(mg_text *t, const mg_audit_op *ops, size_t count, bool single) {
     mg_text_add(t,
@@ -78,7 +78,7 @@ static void overview(mg_text *t, const mg_audit_op *ops, size_t count, bool sing
                    "disagreement with central differences, limit 1e-6.</p></section>\n");
 }
 
-/* --- one op --------------------------------------------------------------------------------------- */
+/* --- one op ----------------------------------------------------------------------------------- */
 
 static void statements(mg_text *t, const char *title, const char *kind, const char *text) {
     mg_text lines = {0};
@@ -199,7 +199,7 @@ static mg_status one_op(mg_text *t, const mg_audit_op *a, const char *source, mg
     return s;
 }
 
-/* --- files ---------------------------------------------------------------------------------------- */
+/* --- files ------------------------------------------------------------------------------------ */
 
 static mg_status write_single(const mg_audit_op *ops, size_t count, const char *source,
                               const char *path, mg_error *err) {

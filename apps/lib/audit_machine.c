@@ -18,7 +18,7 @@ double mg_seconds(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* --- multiply-adds ------------------------------------------------------------------------------ */
+/* --- multiply-adds ---------------------------------------------------------------------------- */
 
 enum { ROUNDS = 200000, CHAINS = 12 }; /* chains: latency of 4 times 2 units, and some to spare */
 
@@ -88,7 +88,7 @@ static double measure_flops(mg_pool *pool, float *result) {
     return best;
 }
 
-/* --- memory ------------------------------------------------------------------------------------- */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 enum { COPY_BYTES = 32 << 20 };
 
@@ -118,7 +118,7 @@ static double measure_bytes(mg_pool *pool, char *memory) {
     return best;
 }
 
-/* --- together ----------------------------------------------------------------------------------- */
+/* --- together --------------------------------------------------------------------------------- */
 
 static void name_processor(char *out, size_t size) {
     snprintf(out, size, "unknown processor");

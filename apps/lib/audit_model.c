@@ -9,7 +9,7 @@
 #include "nn/efficientnet.h"
 #include "optim/optimizer.h"
 
-/* --- listening ---------------------------------------------------------------------------------- */
+/* --- listening -------------------------------------------------------------------------------- */
 
 static mg_audit_layer *layer_of(mg_audit_profile *p, const mg_op *op, const char *scope,
                                 const mg_op_call *call, bool backward) {
@@ -69,7 +69,7 @@ static void summarise(mg_audit_profile *p) {
     }
 }
 
-/* --- running ------------------------------------------------------------------------------------ */
+/* --- running ---------------------------------------------------------------------------------- */
 
 typedef struct bench {
     const mg_audit_model_options *o;
@@ -165,7 +165,7 @@ static void close_bench(bench *b) {
     free(b->train.layer);
 }
 
-/* --- printing ----------------------------------------------------------------------------------- */
+/* --- printing --------------------------------------------------------------------------------- */
 
 static double peak_rss(void) {
     struct rusage usage;

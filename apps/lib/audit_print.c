@@ -9,7 +9,7 @@ static const char *say(mg_verdict v) {
     return v == MG_VERDICT_PASS ? "ok" : v == MG_VERDICT_FAIL ? "BAD" : "-";
 }
 
-/* --- the table ---------------------------------------------------------------------------------- */
+/* --- the table -------------------------------------------------------------------------------- */
 
 static void print_work(double flops, double bytes, double seconds, const mg_machine *m) {
     printf(" %7.1f %6.2f %5.1f", flops * 1e-6, bytes * 1e-6, flops / bytes);
@@ -68,7 +68,7 @@ void mg_audit_print_table(const mg_audit_op *ops, size_t count, const mg_machine
     printf("%zu ops, %zu cases: %s\n", count, cases, failed ? "FAILED" : "all checks passed");
 }
 
-/* --- one op ------------------------------------------------------------------------------------- */
+/* --- one op ----------------------------------------------------------------------------------- */
 
 static void print_statements(const char *title, const char *statements) {
     mg_text t = {0};
@@ -149,7 +149,7 @@ void mg_audit_print_page(const mg_audit_op *a, const mg_machine *m) {
     print_failures(a);
 }
 
-/* --- JSON --------------------------------------------------------------------------------------- */
+/* --- JSON ------------------------------------------------------------------------------------- */
 
 static void json_real(mg_json_writer *w, const char *key, double value) {
     mg_json_key(w, key);

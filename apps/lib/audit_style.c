@@ -1,5 +1,5 @@
-/* The style sheet of the atlas: figures and sources side by side on a desk, one after the other on a
- * phone; dark where the reader's system is, light on paper. */
+/* The style sheet of the atlas: figures and sources side by side on a desk, one after the other on
+ * a phone; dark where the reader's system is, light on paper. */
 #include "apps/lib/audit_html.h"
 
 const char mg_audit_style[] =

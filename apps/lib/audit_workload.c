@@ -76,7 +76,7 @@ mg_status mg_audit_workload_call(mg_op_id id, mg_op_call *c, mg_error *err) {
     return mg_op_get(id, MG_F32)->shape(c, err);
 }
 
-/* --- timing ------------------------------------------------------------------------------------- */
+/* --- timing ----------------------------------------------------------------------------------- */
 
 /* Numbers in (0.1, 1.1): no NaN comes of any op, and denormals stay away. */
 static float *filled(int64_t n) {
