@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "tests/nn/golden.h"
+#include "optim/optimizer.h"
 #include "tests/golden/efficientnet.inc"
+#include "tests/golden/sgd_curve.inc"
 
 typedef struct convention {
     mg_padding padding;
@@ -137,3 +139,39 @@ static void check_train_step(int variant, int n, int h, int w, double loss_want,
 
 Test(parity, b0_training_step) { check_train_step(0, 4, 96, 64, train_b0_loss, train_b0); }
 Test(parity, b4_training_step) { check_train_step(4, 3, 67, 96, train_b4_loss, train_b4); }
+
+/* Thirty steps of SGD stay with torch's loss curve. */
+static void check_sgd_curve(int first_trained, double lr, const double *golden) {
+    enum { N = 4, H = 64, W = 48 };
+    mg_context *ctx = mg_context_create(MG_DEVICE_CPU, MG_F32, NULL, 0);
+    mg_arch b0 = mg_arch_efficientnet(0);
+    mg_efficientnet *net = mg_efficientnet_create(
+        ctx, &b0, &(mg_efficientnet_options){.first_trained = first_trained});
+    golden_fill(net);
+    mg_efficientnet_fold(ctx, net, 0, 9);
+    mg_optimizer *o = mg_optimizer_create(&(mg_optimizer_options){.kind = MG_SGD, .lr = lr});
+    for (int k = 0; k < net->parameters; k++) mg_optimizer_add(o, ctx, net->parameter[k].tensor, 0);
+    float *image = golden_image(N, H, W), target[N] = {0, 1, 0, 1};
+    double worst = 0;
+    for (int step = 0; step < 30; step++) {
+        mg_optimizer_zero_grad(o, NULL);
+        mg_tensor *x = mg_input(ctx, "image", (mg_shape)MG_SHAPE(N, H, W, 1), image);
+        mg_tensor *y = mg_input(ctx, "target", (mg_shape)MG_SHAPE(N, 1), target);
+        mg_tensor *logits = mg_efficientnet_forward(ctx, net, x, true, NULL);
+        mg_tensor *loss = mg_bce_with_logits(ctx, logits, y, NULL, 0);
+        mg_backward(ctx, loss);
+        cr_assert_eq(ctx->error.code, MG_OK, "%s", ctx->error.message);
+        worst = fmax(worst, fabs(mg_tensor_get(loss, 0) - golden[step]));
+        mg_optimizer_step(o, NULL);
+        mg_step_reset(ctx, false);
+    }
+    cr_assert_lt(worst, 0.01, "the curves part by %g", worst);
+    printf("30 steps of SGD, trained from stage %d: at most %.2g apart\n", first_trained, worst);
+    free(image);
+    mg_optimizer_destroy(o);
+    mg_efficientnet_destroy(net);
+    mg_context_destroy(ctx);
+}
+
+Test(parity, sgd_curve_of_the_whole_network) { check_sgd_curve(0, 0.01, sgd_whole); }
+Test(parity, sgd_curve_with_frozen_stages) { check_sgd_curve(7, 0.002, sgd_frozen); }
