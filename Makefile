@@ -70,7 +70,7 @@ FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 BENCH_SRC:= $(wildcard bench/bench_*.c)
 BENCHES  := $(BENCH_SRC:%.c=$(BUILD)/%)
 
-.PHONY: all lib apps deps demo test test-long gradcheck check format bench docs fuzz install clean help
+.PHONY: all lib apps deps demo test built-tests test-long gradcheck check format bench docs fuzz install clean help
 .DEFAULT_GOAL := all
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -129,7 +129,10 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_LIB:%.c=$(BUILD)/obj/%.o) $(APPL
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(filter %.o,$^) $(APPLIB) $(LIB) -lcriterion $(LDLIBS) -o $@
 
-test: $(BUILD)/.deps apps $(TESTS)               ## the test suite (minutes)
+JOBS ?= $(shell nproc 2>/dev/null || echo 1)
+built-tests: apps $(TESTS)
+test: $(BUILD)/.deps                             ## the test suite (minutes)
+	@$(MAKE) --no-print-directory -j$(JOBS) built-tests
 	@BUILD=$(BUILD) MG_APPS=$(BUILD)/bin tests/run.sh $(TESTS)
 test-long: test $(LONGS)                         ## slow suites and 60 s of every fuzz target
 	@BUILD=$(BUILD) MG_APPS=$(BUILD)/bin tests/run.sh $(LONGS)
@@ -162,7 +165,7 @@ deps:                                            ## install the missing packages
 	@mkdir -p $(BUILD) && touch $(BUILD)/.deps
 
 demo: $(BUILD)/.deps                             ## phantom data -> train -> predict -> report
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@tools/demo.sh
 
 docs: apps                                       ## a page per op, from the op table

@@ -51,7 +51,8 @@ void mg_report_pointing_words(mg_page *page, const mg_report_pointing *p) {
     mg_page_raw(page, "<p>");
     mg_page_format(page,
                    "Pointing game: on %s images with a lesion mask, the map's maximum lies in "
-                   "the lesion on %s (%s). ",
+                   "the lesion, or within 3%% of the image's longer side of it (the 15 pixels of "
+                   "Zhang et al. 2016), on %s (%s). ",
                    mg_say_count((double)p->images), mg_say_count((double)p->hits),
                    mg_say_percent((double)p->hits / (double)p->images));
     if (p->detected_images)

@@ -85,7 +85,7 @@ int mg_arch_variant(const char *name) {
 bool mg_arch_by_name(const char *name, mg_arch *out) {
     static const mg_stage_row pico[] = {
         {3, 1, 1, 8, 1},  {3, 2, 4, 16, 1}, {5, 2, 4, 24, 1},  {3, 2, 4, 40, 2},
-        {5, 1, 4, 56, 1}, {5, 1, 4, 96, 2}, {3, 1, 4, 160, 1},
+        {5, 1, 4, 56, 1}, {5, 2, 4, 96, 2}, {3, 1, 4, 160, 1},
     };
     int variant = mg_arch_variant(name);
     if (variant >= 0) *out = mg_arch_efficientnet(variant);

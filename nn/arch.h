@@ -39,8 +39,7 @@ typedef struct mg_stage_row {
 mg_arch mg_arch_efficientnet(int variant);
 /* "b4" or "efficientnet_b4" to 0 … 7; -1 when it is neither. */
 int mg_arch_variant(const char *name);
-/* "b0" … "b7" (also "efficientnet_b4"), or "pico": about half of B0's width and depth, its last
- * halving of the resolution left out so that small images still give a usable map; for demonstrations
+/* "b0" … "b7" (also "efficientnet_b4"), or "pico": half of B0's width and depth, for demonstrations
  * and small machines. False for other names. */
 bool mg_arch_by_name(const char *name, mg_arch *out);
 /* Any other network of the family, for tests and small demos. */

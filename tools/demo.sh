@@ -16,7 +16,7 @@ apps/phantom "$out/phantom" --patients 300 --test-patients 120 --size 416x512 --
 step "2/4  Training (apps/train) from random weights. The demo uses 'pico', a network far smaller"
 echo "      than EfficientNet-B4, on small images, so that two cores need minutes, not days."
 apps/train --data "$out/phantom" --out "$out/run" --overwrite --arch pico --height 224 --width 128 \
-    --epochs ${DEMO_EPOCHS:-22} --lr 0.002 --plateau-patience 3 --plateau-factor 0.3 --patience 30 \
+    --epochs "${DEMO_EPOCHS:-26}" --lr 0.002 --plateau-patience 5 --plateau-factor 0.3 --patience 30 \
     --cache "$out/cache" --bootstrap 500
 
 step "3/4  Predicting (apps/predict) the 120 test patients, which training never saw"

@@ -9,6 +9,9 @@
 #include "data/files.h"
 #include "nn/cam.h"
 
+/* The pointing game forgives 15 pixels on images of about 500 (Zhang et al. 2016). */
+#define POINTING_TOLERANCE 0.03
+
 typedef struct run {
     const mg_cam_pass *pass;
     mg_cam_item *items;
@@ -38,7 +41,10 @@ static mg_status play(mg_cam_item *item, const mg_cam *cam, const uint8_t *mask,
     float *spread = malloc((size_t)rows * (size_t)columns * sizeof *spread);
     if (!spread) return mg_fail(err, MG_ERR_MEMORY, "out of memory");
     mg_status s = mg_cam_resample(cam, rows, columns, NAN, spread, err);
-    if (!s) item->has_mask = mg_pointing_game(spread, mask, rows, columns, 0, &item->pointing);
+    if (!s)
+        item->has_mask = mg_pointing_game(spread, mask, rows, columns,
+                                          POINTING_TOLERANCE * (rows > columns ? rows : columns),
+                                          &item->pointing);
     free(spread);
     return s;
 }
