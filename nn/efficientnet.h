@@ -65,6 +65,7 @@ typedef struct mg_efficientnet {
     mg_efficientnet_options options;
     mg_conv_norm stem, head;
     mg_block block[MG_ARCH_MAX_BLOCKS];
+    mg_tensor *grey_stem; /* folded stem summed over its input channels: for one-channel images */
     mg_tensor *classifier_w, *classifier_b;
     mg_parameter_info *parameter; /* all of them, torchvision's order */
     int parameters;

@@ -92,6 +92,16 @@ static mg_tensor *folded_conv(mg_context *ctx, mg_conv_norm *layer, mg_tensor *x
     return y;
 }
 
+static mg_tensor *folded_stem(mg_context *ctx, mg_efficientnet *net, mg_tensor *x) {
+    bool grey = x && x->shape.rank == 4 && x->shape.dim[3] == 1 && net->grey_stem;
+    if (!grey) return folded_conv(ctx, &net->stem, match_channels(ctx, net, x), true);
+    mg_attr attr = net->stem.attr;
+    attr.activation = MG_ACTIVATION_SILU;
+    mg_tensor *y = mg_conv2d(ctx, x, net->grey_stem, net->stem.folded_bias, attr);
+    mg_release(ctx, x);
+    return y;
+}
+
 /* Tells a listener about a stage that ends with block i (-1: the stem). */
 static void show_stage(mg_context *ctx, const mg_efficientnet *net, int i, const mg_tensor *y) {
     if (!net->on_stage || !y || ctx->dry_run) return;
@@ -103,7 +113,7 @@ static void show_stage(mg_context *ctx, const mg_efficientnet *net, int i, const
 /* The folded stages below `first`, on a few images. */
 static mg_tensor *folded_prefix(mg_context *ctx, mg_efficientnet *net, mg_tensor *x, int first) {
     ctx->scope = "features.0";
-    mg_tensor *y = folded_conv(ctx, &net->stem, match_channels(ctx, net, x), true);
+    mg_tensor *y = folded_stem(ctx, net, x);
     show_stage(ctx, net, -1, y);
     for (int i = 0; i < net->arch.blocks && net->block[i].arch.stage < first; i++) {
         ctx->scope = net->block[i].scope;
