@@ -70,7 +70,7 @@ FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 BENCH_SRC:= $(wildcard bench/bench_*.c)
 BENCHES  := $(BENCH_SRC:%.c=$(BUILD)/%)
 
-.PHONY: all lib apps deps demo test built-tests test-long gradcheck check format bench docs fuzz install clean help
+.PHONY: all lib apps deps demo test built-tests test-long gradcheck check format bench docs fuzz tsan install clean help
 .DEFAULT_GOAL := all
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -136,7 +136,15 @@ test: $(BUILD)/.deps                             ## the test suite (minutes)
 	@BUILD=$(BUILD) MG_APPS=$(BUILD)/bin tests/run.sh $(TESTS)
 test-long: test $(LONGS)                         ## slow suites and 60 s of every fuzz target
 	@BUILD=$(BUILD) MG_APPS=$(BUILD)/bin tests/run.sh $(LONGS)
+	@BUILD=$(BUILD) MG_APPS=$(BUILD)/bin MG_KILLS=20 MG_FILES=1000 tests/run.sh \
+	  $(BUILD)/tests/apps/test_train $(BUILD)/tests/apps/test_predict
+	@$(MAKE) tsan
 	@$(MAKE) fuzz FUZZ_SECONDS=60
+# Criterion does not run under ThreadSanitizer: these are plain programs.
+tsan:                                            ## thread pool and loader under ThreadSanitizer
+	@$(MAKE) --no-print-directory SAN=thread build/san-thread/tests/tensor/tsan_pool \
+	  build/san-thread/tests/data/tsan_loader
+	build/san-thread/tests/tensor/tsan_pool && build/san-thread/tests/data/tsan_loader
 gradcheck: $(BUILD)/tests/ops/test_gradcheck     ## gradient check of every op, with planted bugs
 	@$(BUILD)/tests/ops/test_gradcheck
 

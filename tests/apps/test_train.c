@@ -95,7 +95,10 @@ static void killed_run_equals_whole_run(int number, int kills, uint64_t seed) {
     shell("rm -rf %s", folder);
 }
 
-Test(train, killed_and_resumed, .timeout = 180) { killed_run_equals_whole_run(SIGKILL, 5, 1); }
+Test(train, killed_and_resumed, .timeout = 180) {
+    const char *kills = getenv("MG_KILLS"); /* more in make test-long */
+    killed_run_equals_whole_run(SIGKILL, kills ? atoi(kills) : 5, 1);
+}
 Test(train, interrupted_and_resumed, .timeout = 180) { killed_run_equals_whole_run(SIGINT, 3, 2); }
 
 Test(train, wrong_usage_says_what_to_do, .timeout = 60) {
