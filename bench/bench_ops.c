@@ -2,8 +2,8 @@
  *
  *     bench_ops [--threads N] [--seconds S] [--backward] [NAME…]
  *
- * Prints GFLOP/s and GB/s of compulsory work (the op's own cost model) for one and for N (2) threads,
- * best of the repeats that fit S (0.2) seconds. MG_CPU chooses the instruction set. */
+ * Prints GFLOP/s and GB/s of compulsory work (the op's own cost model) for one and for N (2)
+ * threads, best of the repeats that fit S (0.2) seconds. MG_CPU chooses the instruction set. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

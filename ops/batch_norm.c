@@ -11,7 +11,8 @@
  * Training also updates running_mean and running_var in place by attr.momentum, the variance with
  * R/(R-1) (Bessel), as PyTorch does; momentum 0 leaves them alone (recomputation). R = 1 keeps the
  * biased value. The variance is two-pass: with mean 1000 and spread 1 the one-pass float formula is
- * 25% off. Shapes: x, y [..., C]; gamma, beta, running_mean, running_var [C]. Saved: m, 1/sqrt(v+eps).
+ * 25% off. Shapes: x, y [..., C]; gamma, beta, running_mean, running_var [C]. Saved: m,
+ * 1/sqrt(v+eps).
  * Source: Ioffe & Szegedy 2015. */
 #include <math.h>
 

@@ -34,7 +34,8 @@ mg_status mg_trial_open(mg_trial *t, const mg_op *op, const mg_case *test_case, 
                         mg_error *err);
 void mg_trial_close(mg_trial *t);
 
-/* Inputs back to their filled values (state that an op mutates), y and save to NaN, then forward. */
+/* Inputs back to their filled values (state that an op mutates), y and save to NaN, then
+ * forward. */
 mg_status mg_trial_forward(mg_trial *t, const mg_kernels *kernels, mg_pool *pool, mg_error *err);
 /* Backward after forward. Only the dx of `wanted` (bits) are offered, and of x and y only what the
  * descriptor says backward needs. */

@@ -1,7 +1,8 @@
 /* conv2d: a dense k×k convolution, EfficientNet's stem.
  *
  *     y[n,i,j,o] = sum_{a,b,ch} x[n, i s + a - top, j s + b - left, ch] w[a,b,ch,o] + bias[o]
- *     dx[n,p,q,ch]  += sum over the (i,j,a,b) that touch (p,q), and over o, of dy[n,i,j,o] w[a,b,ch,o]
+ *     dx[n,p,q,ch]  += sum over the (i,j,a,b) that touch (p,q), and over o,
+ *                      of dy[n,i,j,o] w[a,b,ch,o]
  *     dw[a,b,ch,o]  += sum_{n,i,j} dy[n,i,j,o] x[n, i s + a - top, j s + b - left, ch]
  *     dbias[o]      += sum_{n,i,j} dy[n,i,j,o]
  *

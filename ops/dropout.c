@@ -4,9 +4,9 @@
  *     keep[i] = uniform(key, i) >= p,  y[i] = x[i] keep[i] / (1 - p)
  *     dx[i] += dy[i] keep[i] / (1 - p)
  *
- * Shapes: x and y any, equal, below 2^32 elements. attr.p in [0,1), attr.key, attr.training; outside
- * training y = x. Draw i of the key's stream decides element i, so backward draws the same mask
- * again and nothing is stored.
+ * Shapes: x and y any, equal, below 2^32 elements. attr.p in [0,1), attr.key, attr.training;
+ * outside training y = x. Draw i of the key's stream decides element i, so backward draws the same
+ * mask again and nothing is stored.
  * Source: Srivastava et al. 2014. */
 #include "ops/op.h"
 

@@ -10,8 +10,8 @@
  *
  * Shapes: x [N,H,W,Cin]; expand_w [Cin,E], expand_b [E], or both absent and E = Cin; dw_w [k,k,E],
  * dw_b [E]; se_w1 [E,S], se_b1 [S], se_w2 [S,E], se_b2 [E]; project_w [E,Cout], project_b [Cout];
- * y [N,H',W',Cout]. attr.kernel, stride, padding as in depthwise_conv; attr.residual needs y to have
- * x's shape. No backward: the frozen part of a network is never differentiated.
+ * y [N,H',W',Cout]. attr.kernel, stride, padding as in depthwise_conv; attr.residual needs y to
+ * have x's shape. No backward: the frozen part of a network is never differentiated.
  * Source: Sandler et al. 2018 (MobileNetV2), Tan & Le 2019 (EfficientNet). */
 #include "ops/activation.h"
 #include "ops/op.h"

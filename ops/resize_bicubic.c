@@ -1,7 +1,8 @@
 /* resize_bicubic: images resampled to attr.height x attr.width by cubic convolution interpolation.
  *
  *     y[n,i,j,c] = sum over 4x4 taps (a,b) of wy(i,a) wx(j,b) x[n, ty(i,a), tx(j,b), c]
- *     dx[n,p,q,c] += sum over all (i,a) with ty(i,a) = p, (j,b) with tx(j,b) = q of wy wx dy[n,i,j,c]
+ *     dx[n,p,q,c] += sum over all (i,a) with ty(i,a) = p, (j,b) with tx(j,b) = q of wy wx
+ *     dy[n,i,j,c]
  *
  * Taps and weights: ops/resize.h. Shapes: x [N,H,W,C]; y [N,height,width,C]. attr.align_corners.
  * Keys' kernel with a = -0.75, the value image libraries and PyTorch settled on.

@@ -1,9 +1,9 @@
 /* batch_norm on the CPU: statistics of chunks, combined, then one pass that normalises.
  *
- * The variance is two-pass without reading memory twice: a chunk of 256 rows is summed around its own
- * first row, and while it is still in cache its squared distances from its own mean are summed. Chunks
- * are combined in double, in order: M2 = sum M2_k + n_k (m_k - mean)². A mean of 1000 with spread 1
- * loses nothing. Source: Chan, Golub & LeVeque 1983. */
+ * The variance is two-pass without reading memory twice: a chunk of 256 rows is summed around its
+ * own first row, and while it is still in cache its squared distances from its own mean are summed.
+ * Chunks are combined in double, in order: M2 = sum M2_k + n_k (m_k - mean)². A mean of 1000 with
+ * spread 1 loses nothing. Source: Chan, Golub & LeVeque 1983. */
 #include "ops/cpu/columns.h"
 
 enum { X, GAMMA, BETA, RUNNING_MEAN, RUNNING_VAR };

@@ -37,15 +37,16 @@ static inline void mg_for_span(const mg_op_call *c, int64_t elements,
  * chunk sums into an array of its own, and the arrays are added in one fixed tree. */
 enum { MAX_PARTIALS = 16 };
 
-/* How many chunks: about 64 pieces of work, given `columns` independent pieces for each chunk, and at
- * most `most` chunks, as there are that many worthwhile runs of rows. */
+/* How many chunks: about 64 pieces of work, given `columns` independent pieces for each chunk, and
+ * at most `most` chunks, as there are that many worthwhile runs of rows. */
 static inline int64_t partial_count(int64_t columns, int64_t most) {
     int64_t chunks = columns >= 64 ? 1 : 64 / columns;
     chunks = chunks > MAX_PARTIALS ? MAX_PARTIALS : chunks;
     return chunks < most ? chunks : most < 1 ? 1 : most;
 }
 
-/* to[i] += sum over chunks of partial[chunk * size + i], i < count: neighbours first, then pairs. */
+/* to[i] += sum over chunks of partial[chunk * size + i], i < count: neighbours first, then
+ * pairs. */
 static inline void add_partials(const float *partial, int64_t chunks, int64_t size, int64_t count,
                                 float *to) {
     for (int64_t i = 0; i < count; i += V16) {

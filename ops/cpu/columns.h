@@ -1,8 +1,8 @@
 /* columns.h: sums down the columns of a rows x channels matrix (an NHWC image is one): pooling,
  * gates, statistics.
  *
- * Rows are cut into chunks of ROW_CHUNK; a chunk sums in f32, 64 channels (four registers) at a time;
- * the chunk sums are added in double, in order. */
+ * Rows are cut into chunks of ROW_CHUNK; a chunk sums in f32, 64 channels (four registers) at a
+ * time; the chunk sums are added in double, in order. */
 #ifndef MG_OPS_CPU_COLUMNS_H
 #define MG_OPS_CPU_COLUMNS_H
 

@@ -1,5 +1,6 @@
-/* conv2d on the CPU: each output row becomes a matrix of patches [W', k k Cin], in scratch and small
- * enough for L1 or L2 (the stem: 250 x 9 floats), and goes through the matrix product of gemm.h.
+/* conv2d on the CPU: each output row becomes a matrix of patches [W', k k Cin], in scratch and
+ * small enough for L1 or L2 (the stem: 250 x 9 floats), and goes through the matrix product of
+ * gemm.h.
  *
  *     y   = patches w + bias (+ SiLU)         one piece of work is one output row
  *     dw += patches^T dy, dbias += sum dy      output rows in fixed chunks (chunks.h) times panels

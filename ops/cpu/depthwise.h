@@ -3,9 +3,9 @@
  * Vectors run across channels. Inside the image, a block of COLUMNS output pixels of 16 channels
  * keeps its sums in registers; each input vector is loaded once per kernel row and serves every
  * output it touches, and the kernel row's weights stay in registers: for 5x5, stride 1, 8 columns
- * that is 17 loads for 40 fused multiply-adds. Pixels near the left and right border, whose taps may
- * fall outside, go one at a time. Each output sums its taps row by row, left to right, from the bias
- * (or zero), whatever the block: so block sizes may differ between instruction sets. */
+ * that is 17 loads for 40 fused multiply-adds. Pixels near the left and right border, whose taps
+ * may fall outside, go one at a time. Each output sums its taps row by row, left to right, from the
+ * bias (or zero), whatever the block: so block sizes may differ between instruction sets. */
 #ifndef MG_OPS_CPU_DEPTHWISE_H
 #define MG_OPS_CPU_DEPTHWISE_H
 

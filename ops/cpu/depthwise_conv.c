@@ -4,8 +4,8 @@
  *     dx        gathered, so that no two pieces write one pixel: at stride 1 it is a convolution of
  *               dy with the flipped filter, the same row kernel; at larger strides each input pixel
  *               lists the taps that reach it
- *     dw        output rows in fixed chunks (chunks.h) times blocks of 32 channels; each output row is
- *               summed from zero in registers, then added to the chunk's partial filter */
+ *     dw        output rows in fixed chunks (chunks.h) times blocks of 32 channels; each output row
+ *               is summed from zero in registers, then added to the chunk's partial filter */
 #include "ops/cpu/depthwise.h"
 #include "ops/cpu/readers.h"
 

@@ -6,13 +6,14 @@
  *     AVX-512: 14 x 32 = 28 registers of sums, 2 of B, 1 broadcast: 31 of 32; per step 28 fused
  *              multiply-adds against 16 loads, so two of each per cycle leave the loads half idle.
  *     AVX2:    6 x 16 = 12 of 16 registers, 2 of B, 1 broadcast.
- * B is packed once per call into panels of PANEL columns, zero-padded on the right, so the tile reads
- * it in order. A is read in place: no packing, no im2col for a 1x1 convolution.
+ * B is packed once per call into panels of PANEL columns, zero-padded on the right, so the tile
+ * reads it in order. A is read in place: no packing, no im2col for a 1x1 convolution.
  * Cache blocking: DEPTH = 256 steps of one panel are 32 KiB (AVX-512) and stay in L1 while all row
  * tiles of a chunk pass by; the chunk's slice of A (112 x 256 floats = 112 KiB) stays in L2.
  *
- * Summation order, the same for every tile shape: each output element sums DEPTH products from zero,
- * in order, with fused multiply-adds; the block sums are added to C in order. No split over threads.
+ * Summation order, the same for every tile shape: each output element sums DEPTH products from
+ * zero, in order, with fused multiply-adds; the block sums are added to C in order. No split over
+ * threads.
  * Source: Goto & van de Geijn 2008 (anatomy of a GEMM); Van Zee & van de Geijn 2015 (BLIS). */
 #ifndef MG_OPS_CPU_GEMM_H
 #define MG_OPS_CPU_GEMM_H
@@ -194,9 +195,9 @@ static inline void gemm_rows(gemm_a a, int64_t rows, const float *packed, int64_
     }
 }
 
-/* How a product of rows x columns is handed out: pieces of `rows` rows, times groups of panels where
- * there are few rows (the last stages have 480 pixels and up to 2688 channels). 112 rows are eight
- * AVX-512 tiles. */
+/* How a product of rows x columns is handed out: pieces of `rows` rows, times groups of panels
+ * where there are few rows (the last stages have 480 pixels and up to 2688 channels). 112 rows are
+ * eight AVX-512 tiles. */
 typedef struct gemm_split {
     int64_t rows, panels, groups, pieces;
 } gemm_split;

@@ -76,8 +76,8 @@ static void backward_x(const mg_op_call *c) {
 /* One step of dw: SLAB columns of x (four AVX-512 tiles) over ROW_BLOCK rows are copied together,
  * 28 KiB, and stay in L1 while all panels of dy pass by. Read in place, each row would be another
  * cache line, and with many channels they fall into few sets of L1 (960 channels: 16 of 64). Block
- * sums start from zero and are then added to the partial matrix, which also keeps the rounding error
- * of a sum over 100,000 rows small. */
+ * sums start from zero and are then added to the partial matrix, which also keeps the rounding
+ * error of a sum over 100,000 rows small. */
 enum { ROW_BLOCK = 128, SLAB = 56 };
 
 /* Chunks of rows, a function of the problem alone, because it decides the bits: about 64 pieces in

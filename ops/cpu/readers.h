@@ -1,5 +1,5 @@
-/* readers.h: which outputs of a convolution read one input position, along one axis. Backward gathers
- * over them, so that every element of dx is written by one piece of work. */
+/* readers.h: which outputs of a convolution read one input position, along one axis. Backward
+ * gathers over them, so that every element of dx is written by one piece of work. */
 #ifndef MG_OPS_CPU_READERS_H
 #define MG_OPS_CPU_READERS_H
 

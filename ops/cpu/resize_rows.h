@@ -1,8 +1,9 @@
-/* resize_rows.h: the kernels of resize_bilinear and resize_bicubic, which differ in their taps only.
+/* resize_rows.h: the kernels of resize_bilinear and resize_bicubic, which differ in their taps
+ * only.
  *
- * Forward: one piece of work is one output row; vectors run across channels, and the taps of a pixel
- * are summed row by row. Backward scatters, so one piece is 16 channels of one image and goes through
- * the outputs in order: no two pieces touch one element. */
+ * Forward: one piece of work is one output row; vectors run across channels, and the taps of a
+ * pixel are summed row by row. Backward scatters, so one piece is 16 channels of one image and goes
+ * through the outputs in order: no two pieces touch one element. */
 #ifndef MG_OPS_CPU_RESIZE_ROWS_H
 #define MG_OPS_CPU_RESIZE_ROWS_H
 

@@ -165,9 +165,9 @@ static inline float v16_sum(v16 a) {
     return t[0];
 }
 
-/* e^x, at most 2 ulp off; 0 below -87.33, where results would be denormal, and clamped at 88.02, half
- * of FLT_MAX. x = k ln2 + r with |r| <= ln2/2 (adding 1.5 2^23 rounds to an integer; Cody & Waite's
- * ln2 in two parts) and a polynomial of degree 7 in r (Moshier's Cephes, expf). */
+/* e^x, at most 2 ulp off; 0 below -87.33, where results would be denormal, and clamped at 88.02,
+ * half of FLT_MAX. x = k ln2 + r with |r| <= ln2/2 (adding 1.5 2^23 rounds to an integer; Cody &
+ * Waite's ln2 in two parts) and a polynomial of degree 7 in r (Moshier's Cephes, expf). */
 static inline v16 v16_exp(v16 x) {
     const v16 low = v16_set(-87.3365f), high = v16_set(88.02f), rounder = v16_set(12582912.0f);
     v16 clamped = v16_min(high, v16_max(low, x)); /* NaN stays NaN */
@@ -186,8 +186,8 @@ static inline v16 v16_exp(v16 x) {
 
 /* 1 / (1 + e) for 0 <= e <= 1: the best line (1/17 off), then two cubic Newton steps. The residual
  * 1 - (1 + e) r is formed as (1 - r) - e r, where 1 - r is exact, so 1 + e is never rounded. A
- * division costs 16 cycles a vector, these nine instructions 5, and no approximate instruction of one
- * processor is involved. */
+ * division costs 16 cycles a vector, these nine instructions 5, and no approximate instruction of
+ * one processor is involved. */
 static inline v16 v16_reciprocal_1_plus(v16 e) {
     const v16 one = v16_set(1.0f);
     v16 r = v16_fnma(v16_set(8.0f / 17), e, v16_set(16.0f / 17));
@@ -198,8 +198,8 @@ static inline v16 v16_reciprocal_1_plus(v16 e) {
     return r;
 }
 
-/* 1 / (1 + e^-x), at most 2 ulp off, from e^-|x|, so that nothing overflows or cancels; below -87.33
- * it is 0. */
+/* 1 / (1 + e^-x), at most 2 ulp off, from e^-|x|, so that nothing overflows or cancels; below
+ * -87.33 it is 0. */
 static inline v16 v16_sigmoid(v16 x) {
     v16 e = v16_exp(v16_min(x, v16_sub(v16_zero(), x))), r = v16_reciprocal_1_plus(e);
     return v16_select_less(x, v16_zero(), v16_mul(e, r), r);

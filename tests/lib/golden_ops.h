@@ -7,7 +7,8 @@
 #include "ops/op.h"
 
 /* Largest disagreement over y, all gradients and state of one case, relative to the norm of the
- * quantity; `what` (32 bytes) receives its name. Negative when the file has no line for the case. */
+ * quantity; `what` (32 bytes) receives its name. Negative when the file has no line for the
+ * case. */
 double golden_disagreement(const mg_op *op, const mg_case *test_case, char *what);
 #define GOLDEN_LIMIT 1e-9
 

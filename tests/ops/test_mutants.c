@@ -1,6 +1,6 @@
-/* Planted bugs: tests/ops/mutants/list.txt changes one place of an op's source at a time; the checks
- * must catch every one. The copies are compiled with the flags of this build ($BUILD/flags) under
- * another descriptor name and linked with the real library. */
+/* Planted bugs: tests/ops/mutants/list.txt changes one place of an op's source at a time; the
+ * checks must catch every one. The copies are compiled with the flags of this build ($BUILD/flags)
+ * under another descriptor name and linked with the real library. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,6 @@
-/* Our own exp, sigmoid, tanh, log1p: distance from the C library's double result over floats of every
- * magnitude, and the same bits on every instruction set. (long_vector_math.c takes every float.) */
+/* Our own exp, sigmoid, tanh, log1p: distance from the C library's double result over floats of
+ * every magnitude, and the same bits on every instruction set. (long_vector_math.c takes every
+ * float.) */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
@@ -40,7 +41,8 @@ static bool same_but_nan(const float *a, const float *b, int64_t n) {
     return true;
 }
 
-/* The ops that are these functions, over a million floats of all kinds, NaN and infinity included. */
+/* The ops that are these functions, over a million floats of all kinds, NaN and infinity
+ * included. */
 Test(vector_math, same_bits_on_every_isa) {
     static const char *const ops[] = {"sigmoid", "silu", "tanh"};
     int64_t n = (1LL << 32) / STRIDE;
