@@ -185,6 +185,10 @@ mg_status mg_train_options_save(const char *path, mg_error *err) {
     return s;
 }
 
+/* Texts from config.json live as long as the program, also those a given option replaces. */
+static char *kept[sizeof options / sizeof options[0]];
+static size_t kept_count;
+
 static void take(const mg_cli_option *o, const mg_json *value) {
     switch (o->kind) {
     case MG_CLI_FLAG: *(bool *)o->target = value->type == MG_JSON_TRUE; break;
@@ -196,7 +200,9 @@ static void take(const mg_cli_option *o, const mg_json *value) {
         if (value->type == MG_JSON_INTEGER) *(double *)o->target = (double)value->integer;
         break;
     default:
-        if (value->type == MG_JSON_STRING) *(const char **)o->target = strdup(value->string);
+        if (value->type != MG_JSON_STRING) break;
+        kept[kept_count] = strdup(value->string);
+        if (kept[kept_count]) *(const char **)o->target = kept[kept_count++];
     }
 }
 
