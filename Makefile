@@ -35,7 +35,7 @@ LDLIBS   := -lpng -lopenjp2 -lcharls -lz -lpthread -ldl -lm
 # --- sources -------------------------------------------------------------------------------------
 LAYERS   := tensor ops autograd nn optim dicom data
 LIB_SRC  := $(foreach d,$(LAYERS),$(wildcard $(d)/*.c))
-OPS_SRC  := $(filter-out ops/op.c ops/table.c ops/check.c ops/check_gradient.c ops/check_device.c,$(wildcard ops/*.c))
+OPS_SRC  := $(filter-out ops/op.c ops/table.c ops/device.c ops/check.c ops/check_gradient.c ops/check_device.c,$(wildcard ops/*.c))
 CPU_ONCE := $(wildcard ops/cpu/dispatch.c ops/cpu/*_amx.c ops/cpu/*_bf16.c)
 CPU_SRC  := $(filter-out $(CPU_ONCE),$(wildcard ops/cpu/*.c))
 APP_LIB  := $(wildcard apps/lib/*.c)
@@ -70,7 +70,7 @@ FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 BENCH_SRC:= $(wildcard bench/bench_*.c)
 BENCHES  := $(BENCH_SRC:%.c=$(BUILD)/%)
 
-.PHONY: all lib apps deps demo test built-tests test-long gradcheck check format bench docs fuzz tsan install clean help
+.PHONY: cuda all lib apps deps demo test built-tests test-long gradcheck check format bench docs fuzz tsan install clean help
 .DEFAULT_GOAL := all
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -122,6 +122,35 @@ $(APPS): apps/%: $(BUILD)/bin/%
 $(BUILD)/bin/%: $(BUILD)/obj/apps/%.o $(APPLIB) $(LIB)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $< $(APPLIB) $(LIB) $(LDLIBS) -o $@
+
+# --- CUDA ----------------------------------------------------------------------------------------
+# The device "cuda" is a plugin: only `--device cuda` opens it. Spills and local memory are errors.
+NVCC     ?= $(shell command -v nvcc 2>/dev/null)
+CUDA_HOME ?= $(patsubst %/bin/nvcc,%,$(NVCC))
+CUDA_SRC := $(wildcard cuda/*.cu cuda/lab/*/*.cu)
+CUDA_LIB := $(BUILD)/libmammograd_cuda.so
+NVFLAGS  := -std=c++17 -O3 -lineinfo -fmad=true \
+            -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=[sm_90,compute_90] \
+            -Xptxas -v,--warn-on-spills,--warn-on-local-memory-usage,--warning-as-error \
+            -Xcompiler -fPIC,-Wall,-Wno-unknown-pragmas
+# What kernels' host code shares with the program, built for a shared library.
+PIC_SRC  := ops/op.c tensor/tensor.c tensor/error.c tensor/rng.c
+PIC_OBJ  := $(PIC_SRC:%.c=$(BUILD)/pic/%.o)
+$(BUILD)/pic/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -fPIC $(DEPGEN) -c $< -o $@
+$(BUILD)/cuda/%.o: %.cu
+	@mkdir -p $(@D)
+	$(Q)$(NVCC) $(NVFLAGS) -I. -MMD -MP -MF $(@:.o=.d) -c $< -o $@ 2> $(@:.o=.ptxas) || \
+	  { grep -v '^ptxas info' $(@:.o=.ptxas) >&2; exit 1; }
+$(CUDA_LIB): $(CUDA_SRC:%.cu=$(BUILD)/cuda/%.o) $(PIC_OBJ)
+	$(Q)$(NVCC) -shared -Xlinker --no-undefined -o $@ $^ -lcublas -lpthread -ldl
+ifneq (,$(NVCC))
+cuda: $(CUDA_LIB)                                ## the plugin behind --device cuda (needs nvcc)
+else
+cuda:
+	@echo 'cuda: skipped, nvcc was not found (set NVCC or install the CUDA Toolkit)'
+endif
 
 # --- tests ---------------------------------------------------------------------------------------
 # tests/<area>/test_*.c are Criterion suites run by `make test`; long_*.c by `make test-long`.

@@ -41,7 +41,7 @@ const char *mg_status_name(mg_status code) {
     return (unsigned)code < MG_STATUS_COUNT ? names[code] : "unknown";
 }
 
-_Noreturn void mg_assert_failed(const char *condition, const char *file, int line) {
+void mg_assert_failed(const char *condition, const char *file, int line) {
     fprintf(stderr, "mammograd: internal error: %s (%s:%d)\n", condition, file, line);
     abort();
 }

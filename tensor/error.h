@@ -49,6 +49,7 @@ const char *mg_status_name(mg_status code);
 /* Our own bug: print the location and abort. Stays in optimised builds. */
 #define MG_ASSERT(condition)                                                                       \
     ((condition) ? (void)0 : mg_assert_failed(#condition, __FILE__, __LINE__))
-_Noreturn void mg_assert_failed(const char *condition, const char *file, int line);
+void mg_assert_failed(const char *condition, const char *file, int line)
+    __attribute__((noreturn));
 
 #endif

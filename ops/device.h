@@ -1,0 +1,81 @@
+/* device.h: devices other than the CPU, each in a plugin of its own.
+ *
+ * libmammograd_cuda.so and libmammograd_simt.so are made from the same cuda/X.cu files, the first by
+ * nvcc, the second by a C++ compiler against the emulator in tests/simt. They are opened with
+ * dlopen, so that a run on the CPU pays nothing for CUDA. A plugin exports one symbol,
+ * mg_device_plugin_table; it never calls back into the program. */
+#ifndef MG_OPS_DEVICE_H
+#define MG_OPS_DEVICE_H
+
+#include "ops/table.h"
+#include "tensor/memory.h"
+
+#define MG_DEVICE_PLUGIN_VERSION 1
+
+/* One trained tensor as a fused update sees it; device pointers, n elements each. */
+typedef struct mg_update_tensor {
+    float *w, *grad;
+    float *first, *second; /* momentum or m; v. NULL where the rule needs none */
+    int64_t n;
+    float lr, decay; /* of its group */
+    float step;      /* Adam: lr / (1 - beta1^t) */
+    float shrink;    /* AdamW: 1 - lr·decay; else 1 */
+    float l2;        /* Adam: decay added to the gradient; else 0 */
+} mg_update_tensor;
+
+typedef struct mg_update_rule {
+    bool adam;                       /* else SGD */
+    bool fresh;                      /* SGD: the first step, momentum starts with the gradient */
+    float momentum;                  /* SGD */
+    float beta1, beta2, one_minus_beta1, one_minus_beta2, eps;
+    float root;                      /* Adam: sqrt(1 - beta2^t) */
+} mg_update_rule;
+
+/* A kernel launch, for the audit: what was launched and what it must move and compute. */
+typedef struct mg_launch {
+    const char *kernel; /* as written in the source, e.g. "silu_forward_kernel" */
+    const char *file;
+    int line;
+    unsigned grid[3], block[3];
+    size_t shared_bytes;
+    double bytes, flops; /* compulsory; 0 where the op did not say */
+} mg_launch;
+
+typedef struct mg_device_plugin {
+    int version; /* MG_DEVICE_PLUGIN_VERSION */
+    int ops;     /* MG_OP_COUNT when it was built */
+    mg_device device;
+    int (*count)(void); /* devices present; 0 with a reason in reason() */
+    const char *(*reason)(void);
+    /* Opens device `ordinal` for this process. false: see reason(). */
+    bool (*open)(int ordinal);
+    void (*close)(void);
+    void (*describe)(char *out, size_t size); /* "NVIDIA H100 PCIe, 80 GiB, sm_90, driver 12.4" */
+    const mg_memory *memory;
+    const mg_kernels *kernels[MG_OP_COUNT]; /* NULL: none */
+
+    /* The optimiser, one launch over all tensors each. `tensors` is host memory. */
+    void (*update)(const mg_update_rule *rule, const mg_update_tensor *tensors, int count);
+    void (*zero_grad)(const mg_update_tensor *tensors, int count);
+    void (*scale_grad)(const mg_update_tensor *tensors, int count, float factor);
+    /* Sum of squares of all gradients in f64 over fixed chunks in order; waits. */
+    double (*squared_norm)(const mg_update_tensor *tensors, int count);
+
+    /* Launches are only told to `sink`, not run, until called with NULL; needs no device. */
+    void (*record)(void (*sink)(void *arg, const mg_launch *launch), void *arg);
+    /* GEMM arithmetic: 0 f32, 1 TF32, 2 bf16 inputs with f32 sums. */
+    void (*gemm_precision)(int mode);
+    const struct mg_device_imaging *imaging; /* preprocessing (ops/imaging.h) */
+} mg_device_plugin;
+
+/* Opens "cpu", "reference", "cuda", "cuda:1" or "simt": binds its kernels and sets *plugin (NULL for
+ * the first two). The message of a failure is one line that says what to do. A process uses one
+ * plugin of a kind; opening it again is fine. */
+mg_status mg_device_open(const char *spec, mg_device *device, const mg_device_plugin **plugin,
+                         mg_error *err);
+
+/* Kernels of a device that work on ordinary memory: copies in, runs, copies out. This lets
+ * mg_check_device and every other test of ops/check.h run on any device. */
+const mg_kernels *mg_staged_kernels(mg_op_id id, const mg_device_plugin *plugin);
+
+#endif
