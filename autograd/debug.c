@@ -38,7 +38,8 @@ static void dump_node(const mg_context *ctx, const mg_node *node, FILE *out) {
 }
 
 void mg_tape_dump(const mg_context *ctx, FILE *out) {
-    /* The list runs backwards; people read forwards. Nodes are few: a second pass per line is fine. */
+    /* The list runs backwards; people read forwards. Nodes are few: a second pass per line
+     * is fine. */
     for (int number = 0; number < ctx->nodes; number++)
         for (const mg_node *node = ctx->tape; node; node = node->previous)
             if (node->number == number) {

@@ -11,10 +11,10 @@
  * right breasts are mirrored last.
  *
  * The task is meant to be honest. Age, density, machine and every global property of an image are
- * drawn without looking at the label. A malignant mass takes the place that a benign one of the same
- * brightness has in nine of ten healthy breasts, and bright benign calcifications are everywhere.
- * What tells cancer apart is local shape: spicules, an irregular outline, specks that lie close
- * together. tests/data/test_phantom_honest.c measures what brightness alone gives away.
+ * drawn without looking at the label. A malignant mass takes the place that a benign one of the
+ * same brightness has in nine of ten healthy breasts, and bright benign calcifications are
+ * everywhere. What tells cancer apart is local shape: spicules, an irregular outline, specks that
+ * lie close together. tests/data/test_phantom_honest.c measures what brightness alone gives away.
  */
 #ifndef MG_DATA_PHANTOM_H
 #define MG_DATA_PHANTOM_H

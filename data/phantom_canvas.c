@@ -1,9 +1,10 @@
 /* phantom_canvas.c: power-law noise by refinement.
  *
- * White noise on a coarse periodic grid is doubled in resolution with a smooth kernel (the quadratic
- * B-spline's subdivision rule) and finer white noise is added, over and over. That costs a few
- * operations per texel, needs no Fourier transform, and the coarse structure does not change with
- * the resolution: a larger image of the same patient shows the same tissue with more detail. */
+ * White noise on a coarse periodic grid is doubled in resolution with a smooth kernel (the
+ * quadratic B-spline's subdivision rule) and finer white noise is added, over and over. That costs
+ * a few operations per texel, needs no Fourier transform, and the coarse structure does not change
+ * with the resolution: a larger image of the same patient shows the same tissue with
+ * more detail. */
 #include "data/phantom_internal.h"
 
 enum { FIRST_LEVEL = 2 };

@@ -149,7 +149,8 @@ static void fill(mg_phantom_renderer *r, float x0, float y0, float x1, float y1,
             r->image[(size_t)y * (size_t)r->columns + (size_t)x] = v;
 }
 
-/* Lead letters in the corner that the breast leaves free: after mirroring, so they stay readable. */
+/* Lead letters in the corner that the breast leaves free: after mirroring, so they
+ * stay readable. */
 static void marker(mg_phantom_renderer *r, const shot *s, char laterality, const char *view) {
     char text[8] = {laterality, '-', 0};
     for (int i = 0; i < 4 && view[i]; i++) text[i + 2] = view[i];

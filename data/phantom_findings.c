@@ -74,7 +74,8 @@ static void spiculated(mg_phantom_renderer *r, const mg_phantom_finding *f, draw
     }
 }
 
-/* Fine calcifications: `n` specks within `extent` mm of the centre, or strewn far over the breast. */
+/* Fine calcifications: `n` specks within `extent` mm of the centre, or strewn far over
+ * the breast. */
 static void specks(mg_phantom_renderer *r, float bright, draws *d, float x, float y, int n,
                    float extent, bool masked) {
     for (int i = 0; i < n; i++) {

@@ -6,7 +6,7 @@
 #include "data/phantom.h"
 #include "data/phantom_math.h"
 
-/* --- canvas: a square of noise, periodic, MG_PHANTOM_CANVAS_MM wide ---------------------------- */
+/* --- canvas: a square of noise, periodic, MG_PHANTOM_CANVAS_MM wide --------------------------- */
 
 #define MG_PHANTOM_CANVAS_MM 256.0f
 
@@ -35,7 +35,7 @@ static inline float canvas_at(const phantom_canvas *c, float x, float y) {
     return a + (b - a) * ty;
 }
 
-/* --- geometry of one view ---------------------------------------------------------------------- */
+/* --- geometry of one view --------------------------------------------------------------------- */
 
 enum { PHANTOM_OUTLINE_POINTS = 112 };
 
@@ -69,7 +69,7 @@ float mg_phantom_muscle_depth(const phantom_geometry *g, float x, float y);
 bool mg_phantom_project(const phantom_geometry *g, const mg_phantom_finding *f,
                         mg_phantom_view view, float margin, float *x, float *y);
 
-/* --- renderer ---------------------------------------------------------------------------------- */
+/* --- renderer --------------------------------------------------------------------------------- */
 
 struct mg_phantom_renderer {
     mg_phantom_settings settings;
@@ -94,7 +94,7 @@ void mg_phantom_findings(mg_phantom_renderer *r, const mg_phantom_patient *patie
 void mg_phantom_detect(mg_phantom_renderer *r, const mg_phantom_patient *patient,
                        const mg_phantom_image *image, mg_phantom_pixels *out);
 
-/* --- brushes (additive; all within the image's bounds) ----------------------------------------- */
+/* --- brushes (additive; all within the image's bounds) ---------------------------------------- */
 
 typedef struct phantom_stroke {
     float x[3], y[3];  /* control points of a quadratic curve */

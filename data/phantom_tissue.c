@@ -1,4 +1,5 @@
-/* phantom_tissue.c: what a healthy breast looks like: fat, gland, strands, vessels, skin, muscle. */
+/* phantom_tissue.c: what a healthy breast looks like: fat, gland, strands, vessels,
+ * skin, muscle. */
 #include "data/phantom_internal.h"
 
 #define FAT    0.20f

@@ -52,7 +52,8 @@ void mg_plot_text(mg_plot *plot, double x, double y, double size, mg_plot_anchor
 
 /* An <svg> element with `label` as its accessible name. */
 mg_status mg_plot_svg(const mg_plot *plot, const char *label, mg_text *out, mg_error *err);
-/* 8-bit RGB pixels, `scale` per point, anti-aliased, `margin` points of white all around; free with mg_png_free(). */
+/* 8-bit RGB pixels, `scale` per point, anti-aliased, `margin` points of white all around; free with
+ * mg_png_free(). */
 mg_status mg_plot_image(const mg_plot *plot, double scale, double margin, mg_png *out,
                         mg_error *err);
 /* A .png file (crash-safe) with a margin. */

@@ -168,7 +168,8 @@ static void gather(decoder *s, set from, uint8_t byte, bool last) {
 
 /* --- ISO 2022 --------------------------------------------------------------------------------- */
 
-/* Length of the escape sequence at p (ESC included) after switching to what it names; 0: unknown. */
+/* Length of the escape sequence at p (ESC included) after switching to what it names;
+ * 0: unknown. */
 static size_t switch_set(decoder *s, const uint8_t *p, size_t n) {
     for (int i = 0; i < SETS; i++) {
         const char *escape = sets[i].escape;

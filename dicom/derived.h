@@ -41,8 +41,8 @@ mg_dicom_status mg_dicom_make_capture(const mg_dicom *source, const mg_dicom_cap
 
 /* --- Structured report (PS3.16 TID 1500, Comprehensive 3D SR) --------------------------------- */
 
-/* A closed outline in the source's pixels: x (column) and y (row) pairs, where (0,0) is the top left
- * corner of the top left pixel. The first point need not be repeated. */
+/* A closed outline in the source's pixels: x (column) and y (row) pairs, where (0,0) is the top
+ * left corner of the top left pixel. The first point need not be repeated. */
 typedef struct mg_dicom_outline {
     float *points;
     size_t count; /* of points, not of numbers; at least 3 */

@@ -1,6 +1,6 @@
-/* encode.h: encoders that other libraries do for us; the same shape as those in codec.h. One call is
- * one frame of interleaved native words (word_bytes 1 or 2, 1 or 3 samples); *out is allocated with
- * malloc() and belongs to the caller. */
+/* encode.h: encoders that other libraries do for us; the same shape as those in codec.h. One call
+ * is one frame of interleaved native words (word_bytes 1 or 2, 1 or 3 samples); *out is allocated
+ * with malloc() and belongs to the caller. */
 #ifndef MG_DICOM_ENCODE_H
 #define MG_DICOM_ENCODE_H
 

@@ -1,12 +1,12 @@
 /* frames.c: which bytes of the pixel data belong to which frame.
  *
- * Native pixel data is a multiplication. Encapsulated pixel data (PS3.5 A.4) comes in fragments, and
- * a frame may have several. What says where a frame begins, in the order of trust:
+ * Native pixel data is a multiplication. Encapsulated pixel data (PS3.5 A.4) comes in fragments,
+ * and a frame may have several. What says where a frame begins, in the order of trust:
  *
  *   one frame                        it has all fragments
  *   extended, then basic table       if it has one entry per frame, rising, each on an item tag
  *   as many fragments as frames      one each
- *   codestream starts                as many fragments begin with a start marker as there are frames
+ *   codestream starts                as many fragments begin with a start marker as frames
  *   codestream ends                  as many end with an end marker
  *
  * A table that does not fit is reported and not used; when nothing fits, that is an error. The

@@ -7,7 +7,7 @@
 #pragma GCC optimize("O3")
 #endif
 
-/* --- stored values of any word ------------------------------------------------------------------ */
+/* --- stored values of any word ---------------------------------------------------------------- */
 
 #define DEFINE_WORD(name, type)                                                                    \
     static void widen_##name(const type *p, size_t n, double *out) {                               \

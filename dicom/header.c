@@ -1,7 +1,8 @@
 /* header.c: element headers in every encoding, and telling the encodings apart.
  *
  * Explicit VR: tag, two letters, 16-bit length; or two letters, two reserved bytes, 32-bit length.
- * Implicit VR: tag, 32-bit length. Writers mix them up, so nothing is believed that does not fit. */
+ * Implicit VR: tag, 32-bit length. Writers mix them up, so nothing is believed that does
+ * not fit. */
 #include "dicom/internal.h"
 
 enum vr_form { NOT_A_VR, SHORT_LENGTH, LONG_LENGTH };

@@ -2,8 +2,8 @@
  *
  * The codestream is given to the decoder without its JP2 wrapping and always in strict mode: its
  * lenient mode was seen to read far outside its buffers. What the decoder only warns about is an
- * error here, unless the caller takes partial images; of a truncated stream those are to be had only
- * when the part that is left makes whole tiles. */
+ * error here, unless the caller takes partial images; of a truncated stream those are to be had
+ * only when the part that is left makes whole tiles. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -15,7 +15,7 @@
 
 #include "dicom/pixel.h"
 
-/* --- the codestream as OpenJPEG's stream ------------------------------------------------------- */
+/* --- the codestream as OpenJPEG's stream ------------------------------------------------------ */
 
 typedef struct source {
     const uint8_t *p;
@@ -77,7 +77,8 @@ static void on_error(const char *text, void *arg) {
     keep(m->error, sizeof m->error, text);
 }
 
-/* Warnings about what is unusual but harmless; all others mean that pixels are not what they were. */
+/* Warnings about what is unusual but harmless; all others mean that pixels are not what
+ * they were. */
 static bool is_harmless(const char *text) {
     static const char *const harmless[] = {
         "Unknown marker", "SOP marker", /* SOP may be left out where it is announced, EPH not */

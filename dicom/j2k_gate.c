@@ -1,10 +1,10 @@
 /* j2k_gate.c: the whole marker structure of a JPEG 2000 codestream (ITU-T T.800 annex A, T.814 for
  * HTJ2K), checked before the borrowed decoder sees it.
  *
- * The decoder allocates by what these numbers say: tiles, precincts, layers. A few hundred bytes can
- * ask for gigabytes or hours, so each number is held against the bytes that a stream with that many
- * parts would have to have. Codestreams inside a JP2 file are taken out; its boxes say nothing that
- * DICOM does not say itself. */
+ * The decoder allocates by what these numbers say: tiles, precincts, layers. A few hundred bytes
+ * can ask for gigabytes or hours, so each number is held against the bytes that a stream with that
+ * many parts would have to have. Codestreams inside a JP2 file are taken out; its boxes say nothing
+ * that DICOM does not say itself. */
 #include <stdio.h>
 
 #include "dicom/pixel.h"

@@ -5,8 +5,8 @@
  * bounded by the row, every parameter by its range, and data that ends early, ends late or holds
  * errors beyond the value range is reported.
  *
- * A row is kept with a border sample on both sides, so that the four neighbours of a sample (Ra left,
- * Rb above, Rc above left, Rd above right) can always be read. */
+ * A row is kept with a border sample on both sides, so that the four neighbours of a sample (Ra
+ * left, Rb above, Rc above left, Rd above right) can always be read. */
 #include <stdlib.h>
 
 #include "dicom/jls.h"
@@ -93,7 +93,8 @@ static inline int take_mapped(bits *b, int k, int limit, int qbpp) {
     if (b->count <= most) refill(b);
     int zeros = b->hold ? __builtin_clzll(b->hold) : 64;
     if (zeros >= most) {
-        /* Escape: `most` zeros, a one, the value itself. More zeros are no code; taken as the end. */
+        /* Escape: `most` zeros, a one, the value itself. More zeros are no code; taken as
+         * the end. */
         b->hold = most + 1 < 64 ? b->hold << (most + 1) : 0;
         b->count -= most + 1;
         if (zeros > most) b->count = -1;

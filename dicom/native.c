@@ -2,7 +2,8 @@
  *
  * First the frame's bytes are brought into little endian order with samples in full, through a copy
  * where that takes one; then they are moved to the output word by word, and last the bits that are
- * not the value are masked in place. The everyday case, 16-bit little endian, is one vector loop. */
+ * not the value are masked in place. The everyday case, 16-bit little endian, is one
+ * vector loop. */
 #include <stdlib.h>
 #include <zlib.h>
 

@@ -1,7 +1,7 @@
 /* outline.c: outlines of the areas of a mask, along the edges of pixels.
  *
- * Areas are labelled by a flood fill on a stack of our own; the outer border is walked with the area
- * always to the right, and a point is kept where the direction changes. */
+ * Areas are labelled by a flood fill on a stack of our own; the outer border is walked with the
+ * area always to the right, and a point is kept where the direction changes. */
 #include <stdlib.h>
 
 #include "dicom/derived_internal.h"

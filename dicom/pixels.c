@@ -81,7 +81,7 @@ static coding recognise(const uint8_t *p, uint64_t size) {
     return JPEG;
 }
 
-/* --- one frame's decoding ----------------------------------------------------------------------- */
+/* --- one frame's decoding --------------------------------------------------------------------- */
 
 typedef struct task {
     mg_dicom *d;

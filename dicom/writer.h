@@ -53,8 +53,8 @@ void mg_dicom_remove(mg_dicom_dataset *s, uint32_t tag);
  * and group lengths are left out. */
 void mg_dicom_put_copy(mg_dicom_dataset *s, const mg_dicom *d, const mg_dicom_element *e,
                        bool to_utf8);
-/* A coded entry in the sequence `tag`: value, scheme ("DCM", "SCT", …) and meaning. Returns the item,
- * for what else belongs there. */
+/* A coded entry in the sequence `tag`: value, scheme ("DCM", "SCT", …) and meaning. Returns the
+ * item, for what else belongs there. */
 mg_dicom_dataset *mg_dicom_put_code(mg_dicom_dataset *s, uint32_t tag, const char *value,
                                     const char *scheme, const char *meaning);
 

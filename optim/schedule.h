@@ -34,7 +34,8 @@ mg_early_stop mg_early_stop_init(void); /* patience 8, min_delta 0.01 */
 bool mg_early_stop_step(mg_early_stop *s, double loss);
 
 /* Learning-rate range test (Smith 2017): the rate grows geometrically from start to end over
- * `steps`; the exponentially smoothed loss is watched; suggestion is the rate of steepest descent. */
+ * `steps`; the exponentially smoothed loss is watched; suggestion is the rate of
+ * steepest descent. */
 enum { MG_LR_FINDER_MAX = 1000 };
 typedef struct mg_lr_finder {
     double start, end, smoothing, diverge; /* 1e-7, 1, 0.05, stop at 5x the best */

@@ -2,8 +2,8 @@
  *
  * Bytes go to a temporary file beside the target (".NAME.PID-N.tmp"). Commit flushes it to the
  * disk, renames it over the target and flushes the directory; until then, and after any failure
- * before the rename, a file already there stays as it was. A symbolic link is followed, permissions of the old file are
- * kept, anything that is not a regular file (a directory, a device) is refused.
+ * before the rename, a file already there stays as it was. A symbolic link is followed, permissions
+ * of the old file are kept, anything that is not a regular file (a directory, a device) is refused.
  *
  * The first failure sticks and every later call returns it, so a caller may write many pieces and
  * look only at what commit says. */

@@ -1,4 +1,5 @@
-/* trainer.h: a training run: data, network, optimizer, schedule and the state that survives kill -9.
+/* trainer.h: a training run: data, network, optimizer, schedule and the state that
+ * survives kill -9.
  *
  * Every draw is a function of (seed, epoch, sample), every loop has a fixed order, and what has
  * been reached is one struct of numbers, so a run that is killed and resumed ends with the same

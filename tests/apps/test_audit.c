@@ -1,4 +1,5 @@
-/* apps/audit as a user meets it: the table, a page, JSON, the committed documentation, the atlas. */
+/* apps/audit as a user meets it: the table, a page, JSON, the committed documentation,
+ * the atlas. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,7 +142,7 @@ Test(audit_app, wrong_usage) {
     cr_assert_eq(run("--device toaster"), 2);
 }
 
-/* --- inside ------------------------------------------------------------------------------------- */
+/* --- inside ----------------------------------------------------------------------------------- */
 
 /* An element off by far more than its bound, and an element outside the buffer. */
 static void wrong_forward(const mg_op_call *c) {

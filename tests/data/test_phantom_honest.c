@@ -105,7 +105,7 @@ static sample *measure_all(const mg_phantom_settings *s, int *count) {
     return w.out;
 }
 
-/* --- logistic regression: Newton's method, a little ridge, classes of equal weight ------------- */
+/* --- logistic regression: Newton's method, a little ridge, classes of equal weight ------------ */
 
 static void standardise(sample *s, int n) {
     for (int f = 1; f < FEATURES; f++) {

@@ -1,4 +1,5 @@
-/* Phantom sets on disk: the same bytes at any thread count, tables, DICOM files, masks, stopping. */
+/* Phantom sets on disk: the same bytes at any thread count, tables, DICOM files,
+ * masks, stopping. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* The loader under ThreadSanitizer, which Criterion's process model does not get along with: a plain
- * main that exits 0 when the batches are the same whoever makes them.
+/* The loader under ThreadSanitizer, which Criterion's process model does not get along with: a
+ * plain main that exits 0 when the batches are the same whoever makes them.
  *
  *     make SAN=thread BUILD/tests/data/tsan_loader */
 #include "tests/data/loader_fixture.h"

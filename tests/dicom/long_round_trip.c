@@ -1,4 +1,5 @@
-/* Large images through every lossless encoder and back: the sizes of real mammograms, every depth. */
+/* Large images through every lossless encoder and back: the sizes of real mammograms,
+ * every depth. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -95,7 +95,7 @@ Test(codec_gates, gate_reads_every_prefix_and_flip) {
     free(samples);
 }
 
-/* --- JPEG-LS ----------------------------------------------------------------------------------- */
+/* --- JPEG-LS ---------------------------------------------------------------------------------- */
 
 /* Preset thresholds, RESET and NEAR other than the defaults, against the library's encoder
  * and decoder: near-lossless values must agree to the bit. */

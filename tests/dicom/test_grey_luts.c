@@ -1,4 +1,5 @@
-/* LUT descriptors with all their traps, functional groups, the presentation step, what is refused. */
+/* LUT descriptors with all their traps, functional groups, the presentation step, what
+ * is refused. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>

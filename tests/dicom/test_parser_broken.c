@@ -1,4 +1,5 @@
-/* The parser on files that are not as they should be: what can be read is read, the rest is said. */
+/* The parser on files that are not as they should be: what can be read is read, the rest
+ * is said. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -352,7 +353,8 @@ static void small_file(dicom_builder *b, const char *syntax) {
     if (strcmp(syntax, DEFLATED) == 0) build_deflate(b, meta);
 }
 
-/* Opens a copy of its exact size, so that a sanitizer sees every read beyond, and uses everything. */
+/* Opens a copy of its exact size, so that a sanitizer sees every read beyond, and
+ * uses everything. */
 static void exercise(const uint8_t *bytes, size_t size) {
     uint8_t *copy = malloc(size ? size : 1);
     if (size) memcpy(copy, bytes, size);

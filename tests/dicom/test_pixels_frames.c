@@ -1,4 +1,5 @@
-/* Fragments to frames: with tables, without, with wrong ones; what codestreams are recognised as. */
+/* Fragments to frames: with tables, without, with wrong ones; what codestreams are
+ * recognised as. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -174,7 +175,7 @@ Test(pixels_frames, missing_frames_and_empty_data) {
     pixel_file_free(&f);
 }
 
-/* --- transfer syntax and stream disagree ------------------------------------------------------- */
+/* --- transfer syntax and stream disagree ------------------------------------------------------ */
 
 Test(pixels_frames, the_stream_wins_over_the_transfer_syntax) {
     static const char *const made_of[] = {TS_JLS, TS_J2K, TS_JPEG_SV1};
@@ -245,7 +246,7 @@ Test(pixels_frames, refused_syntaxes_say_what_they_are) {
     }
 }
 
-/* --- fragments of native samples --------------------------------------------------------------- */
+/* --- fragments of native samples -------------------------------------------------------------- */
 
 static size_t deflate_raw(const void *data, size_t n, uint8_t *out, size_t size) {
     z_stream z = {0};

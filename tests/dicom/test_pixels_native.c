@@ -223,7 +223,7 @@ Test(pixels_native, ends_early) {
     pixel_file_free(&f);
 }
 
-/* --- the description --------------------------------------------------------------------------- */
+/* --- the description -------------------------------------------------------------------------- */
 
 typedef struct wrong {
     pixel_image image;

@@ -1,7 +1,7 @@
 /* fuzz_grey.c: the input is a piece of a data set (explicit little endian) between the description
  * of a small image and its pixels: windows, LUTs, rescale, functional groups, padding. The first
- * byte chooses the options and the sign. Whatever is written there, grey values with VOI are numbers
- * from 0 to 1. */
+ * byte chooses the options and the sign. Whatever is written there, grey values with VOI are
+ * numbers from 0 to 1. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* dicom_builder.h: DICOM files byte by byte, right or wrong, for tests of the parser. Running out of
- * memory ends the test. */
+/* dicom_builder.h: DICOM files byte by byte, right or wrong, for tests of the parser. Running out
+ * of memory ends the test. */
 #ifndef MG_TESTS_LIB_DICOM_BUILDER_H
 #define MG_TESTS_LIB_DICOM_BUILDER_H
 
