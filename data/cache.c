@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,6 +11,7 @@
 
 #include "data/files.h"
 #include "dicom/writer.h"
+#include "tensor/atomic_file.h"
 
 struct mg_cache {
     char *folder;
@@ -21,6 +23,15 @@ struct mg_cache {
 
 /* Whoever changes what preprocessing computes must raise this: it is part of every key. */
 enum { PIPELINE_VERSION = 1 };
+
+/* What a killed run was writing. */
+static void remove_leftovers(const mg_cache *c) {
+    char path[4096];
+    for (int i = 0; i < 256; i++) {
+        int n = snprintf(path, sizeof path, "%s/%02x", c->folder, (unsigned)i);
+        if (n > 0 && n < (int)sizeof path) mg_atomic_remove_leftovers(path);
+    }
+}
 
 mg_cache *mg_cache_open(const char *folder, const mg_preprocess_settings *settings,
                         const mg_cache_options *options, mg_error *err) {
@@ -35,6 +46,7 @@ mg_cache *mg_cache_open(const char *folder, const mg_preprocess_settings *settin
     if (options) c->options = *options;
     mg_preprocess_text(settings, c->settings, sizeof c->settings);
     pthread_mutex_init(&c->lock, NULL);
+    remove_leftovers(c);
     return c;
 }
 

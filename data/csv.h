@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "data/files.h"
+#include "tensor/atomic_file.h"
 #include "tensor/error.h"
 
 typedef struct mg_csv {
@@ -54,7 +55,7 @@ mg_status mg_csv_bad_cell(const mg_csv *csv, size_t row, int column, const char 
 
 /* Writes a table crash-safely; cells are quoted where needed. Errors are kept until close. */
 typedef struct mg_csv_writer {
-    mg_file_writer file;
+    mg_atomic_file *file;
     size_t cells; /* in the current row */
 } mg_csv_writer;
 

@@ -1,5 +1,6 @@
-/* The writing half of csv.h. Write errors stay in the stream and surface at commit. */
+/* The writing half of csv.h. Write errors stay in the file and surface at commit. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,26 +8,29 @@
 
 mg_status mg_csv_open(mg_csv_writer *w, const char *path, mg_error *err) {
     w->cells = 0;
-    return mg_file_writer_open(&w->file, path, err);
+    w->file = mg_atomic_open(path, err);
+    return w->file ? MG_OK : err ? err->code : MG_ERR_IO;
 }
 
+static void put(mg_csv_writer *w, const char *text, size_t n) { mg_atomic_write(w->file, text, n); }
+
 void mg_csv_put_text(mg_csv_writer *w, const char *text) {
-    FILE *f = w->file.stream;
-    if (w->cells++) fputc(',', f);
+    if (w->cells++) put(w, ",", 1);
     if (!text) return;
     size_t n = strlen(text);
     bool blank =
         n && (text[0] == ' ' || text[0] == '\t' || text[n - 1] == ' ' || text[n - 1] == '\t');
     if (!blank && !strpbrk(text, ",\"\r\n")) {
-        fputs(text, f);
+        put(w, text, n);
         return;
     }
-    fputc('"', f);
-    for (const char *c = text; *c; c++) {
-        if (*c == '"') fputc('"', f);
-        fputc(*c, f);
+    put(w, "\"", 1);
+    for (const char *quote; (quote = strchr(text, '"')); text = quote + 1) {
+        put(w, text, (size_t)(quote - text));
+        put(w, "\"\"", 2);
     }
-    fputc('"', f);
+    put(w, text, strlen(text));
+    put(w, "\"", 1);
 }
 
 void mg_csv_put_int(mg_csv_writer *w, long long value) {
@@ -55,12 +59,18 @@ void mg_csv_put_number(mg_csv_writer *w, double value) {
 
 void mg_csv_end_row(mg_csv_writer *w) {
     /* A line with one empty cell would read back as a blank line. */
-    fputs(w->cells == 0 ? "\"\"\n" : "\n", w->file.stream);
+    if (w->cells == 0) put(w, "\"\"", 2);
+    put(w, "\n", 1);
     w->cells = 0;
 }
 
 mg_status mg_csv_close(mg_csv_writer *w, mg_error *err) {
-    return mg_file_writer_commit(&w->file, err);
+    mg_atomic_file *file = w->file;
+    w->file = NULL;
+    return mg_atomic_commit(file, err);
 }
 
-void mg_csv_abandon(mg_csv_writer *w) { mg_file_writer_abandon(&w->file); }
+void mg_csv_abandon(mg_csv_writer *w) {
+    mg_atomic_abandon(w->file);
+    w->file = NULL;
+}

@@ -4,92 +4,15 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tensor/atomic_file.h"
+
 /* --- writing ---------------------------------------------------------------------------------- */
 
-/* A rename is only durable once the folder's own entry is on disk. Some file systems refuse to sync
- * folders; the rename itself is atomic there too, so that is not a failure. */
-static void sync_folder(const char *path) {
-    char folder[4096];
-    mg_path_folder(path, folder, sizeof folder);
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return;
-    (void)fsync(fd);
-    close(fd);
-}
-
-mg_status mg_file_writer_open(mg_file_writer *w, const char *path, mg_error *err) {
-    *w = (mg_file_writer){0};
-    size_t n = strlen(path);
-    w->path = strdup(path);
-    w->temporary = malloc(n + 16);
-    if (!w->path || !w->temporary) {
-        mg_file_writer_abandon(w);
-        return mg_fail(err, MG_ERR_MEMORY, "%s: out of memory", path);
-    }
-    memcpy(w->temporary, path, n);
-    memcpy(w->temporary + n, ".tmp-XXXXXX", 12);
-    int fd = mkostemp(w->temporary, O_CLOEXEC);
-    if (fd < 0) {
-        free(w->temporary);
-        w->temporary = NULL; /* nothing to remove */
-        mg_file_writer_abandon(w);
-        return mg_fail(err, MG_ERR_IO, "cannot write %s: %s", path, strerror(errno));
-    }
-    mode_t mask = umask(0); /* mkstemp makes private files; ours are ordinary ones */
-    umask(mask);
-    (void)fchmod(fd, 0666 & ~mask);
-    w->stream = fdopen(fd, "wb");
-    if (!w->stream) {
-        close(fd);
-        mg_file_writer_abandon(w);
-        return mg_fail(err, MG_ERR_MEMORY, "%s: out of memory", path);
-    }
-    return MG_OK;
-}
-
-mg_status mg_file_writer_commit(mg_file_writer *w, mg_error *err) {
-    if (!w->stream) return mg_fail(err, MG_ERR_ARG, "commit of a file that is not open");
-    errno = 0;
-    bool good = fflush(w->stream) == 0 && !ferror(w->stream) && fsync(fileno(w->stream)) == 0;
-    int why = errno;
-    if (fclose(w->stream) != 0 && good) good = false, why = errno;
-    w->stream = NULL;
-    if (good && rename(w->temporary, w->path) != 0) good = false, why = errno;
-    mg_status status = MG_OK;
-    if (good) {
-        free(w->temporary);
-        w->temporary = NULL;
-        sync_folder(w->path);
-    } else {
-        status = mg_fail(err, MG_ERR_IO, "cannot write %s: %s", w->path,
-                         why ? strerror(why) : "a write failed");
-    }
-    mg_file_writer_abandon(w);
-    return status;
-}
-
-void mg_file_writer_abandon(mg_file_writer *w) {
-    if (w->stream) fclose(w->stream);
-    if (w->temporary) unlink(w->temporary);
-    free(w->temporary);
-    free(w->path);
-    *w = (mg_file_writer){0};
-}
-
 mg_status mg_file_write(const char *path, const void *data, size_t size, mg_error *err) {
-    mg_file_writer w;
-    mg_status status = mg_file_writer_open(&w, path, err);
-    if (status) return status;
-    if (size && fwrite(data, 1, size, w.stream) != size) {
-        int why = errno;
-        mg_file_writer_abandon(&w);
-        return mg_fail(err, MG_ERR_IO, "cannot write %s: %s", path, strerror(why));
-    }
-    return mg_file_writer_commit(&w, err);
+    return mg_atomic_write_file(path, data, size, err);
 }
 
 mg_status mg_make_folders(const char *path, mg_error *err) {
@@ -167,27 +90,6 @@ mg_status mg_file_read(const char *path, size_t limit, uint8_t **data, size_t *s
     *data = p;
     *size = n;
     return MG_OK;
-}
-
-mg_status mg_file_map(const char *path, mg_file_view *out, mg_error *err) {
-    *out = (mg_file_view){0};
-    int fd;
-    struct stat st;
-    mg_status status = open_for_reading(path, &fd, &st, err);
-    if (status) return status;
-    if (st.st_size > 0) {
-        void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (p == MAP_FAILED)
-            status = mg_fail(err, MG_ERR_IO, "cannot map %s: %s", path, strerror(errno));
-        else *out = (mg_file_view){p, (size_t)st.st_size};
-    }
-    close(fd);
-    return status;
-}
-
-void mg_file_unmap(mg_file_view *view) {
-    if (view->data) munmap((void *)(uintptr_t)view->data, view->size);
-    *view = (mg_file_view){0};
 }
 
 bool mg_is_file(const char *path) {

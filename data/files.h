@@ -1,15 +1,13 @@
-/* files.h: crash-safe writing, whole-file reading, folder walking, path arithmetic.
+/* files.h: writing and reading whole files, walking folders, path arithmetic.
  *
- * A file written through this header is either the old one or the complete new one, whatever
- * happens in between: contents go to a temporary name in the same folder, are fsynced, renamed over
- * the target, and the folder is fsynced. */
+ * Files written through this header appear whole or not at all (tensor/atomic_file.h). To look at a
+ * file without reading it, map it (tensor/mapped_file.h). */
 #ifndef MG_DATA_FILES_H
 #define MG_DATA_FILES_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include "tensor/error.h"
 
@@ -17,19 +15,6 @@
 
 /* Replaces `path` by these bytes in one step. */
 mg_status mg_file_write(const char *path, const void *data, size_t size, mg_error *err);
-
-/* The same for contents produced piece by piece: write to `stream`, then commit or abandon. */
-typedef struct mg_file_writer {
-    FILE *stream;
-    char *path, *temporary;
-} mg_file_writer;
-
-mg_status mg_file_writer_open(mg_file_writer *w, const char *path, mg_error *err);
-/* Flushes, checks every write so far, syncs, renames. On failure the target is as it was. Either
- * way the writer is closed and owns nothing afterwards. */
-mg_status mg_file_writer_commit(mg_file_writer *w, mg_error *err);
-/* Closes and removes the temporary file. Harmless on a writer that is closed or zeroed. */
-void mg_file_writer_abandon(mg_file_writer *w);
 
 /* Makes the folder and its parents; an existing folder is fine. */
 mg_status mg_make_folders(const char *path, mg_error *err);
@@ -39,15 +24,6 @@ mg_status mg_make_folders(const char *path, mg_error *err);
 /* Reads a whole file into malloc'ed memory with one NUL behind it (not counted in *size). Fails
  * beyond `limit` bytes (0: 2^31). The caller frees *data. */
 mg_status mg_file_read(const char *path, size_t limit, uint8_t **data, size_t *size, mg_error *err);
-
-/* A read-only mapping; data is NULL for an empty file. Whoever truncates the file meanwhile makes
- * the reader crash, so map only files that nobody writes in place. */
-typedef struct mg_file_view {
-    const uint8_t *data;
-    size_t size;
-} mg_file_view;
-mg_status mg_file_map(const char *path, mg_file_view *out, mg_error *err);
-void mg_file_unmap(mg_file_view *view);
 
 bool mg_is_file(const char *path);
 bool mg_is_folder(const char *path);

@@ -1,5 +1,6 @@
 #include "data/manifest_build.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,6 +1,7 @@
 /* Manifests from plain files: ids from the DICOM header, else from the file's name. */
 #include <ctype.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>

@@ -1,10 +1,12 @@
 #include "tensor/atomic_file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdbool.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,14 +68,21 @@ static mg_status start(mg_atomic_file *f) {
         free(f->path);
         f->path = real;
     }
-    char *temporary = temporary_name(f->path);
-    if (!temporary) return fail(f, "write");
-    f->fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    /* Process numbers come again, in containers above all: a name may be taken by a leftover. */
+    for (int attempt = 0; f->fd < 0 && attempt < 100; attempt++) {
+        free(f->temporary);
+        f->temporary = temporary_name(f->path);
+        if (!f->temporary) return fail(f, "write");
+        f->fd = open(f->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (f->fd < 0 && errno != EEXIST) break;
+    }
     if (f->fd < 0) {
-        free(temporary);
+        int number = errno;
+        free(f->temporary);
+        f->temporary = NULL; /* nothing of ours to remove */
+        errno = number;
         return fail(f, "create a temporary file beside");
     }
-    f->temporary = temporary;
     if (exists && fchmod(f->fd, old.st_mode & 07777)) return fail(f, "set the permissions of");
     return MG_OK;
 }
@@ -191,4 +200,32 @@ mg_status mg_atomic_write_file(const char *path, const void *bytes, size_t size,
     mg_atomic_file *f = mg_atomic_open(path, err);
     if (f) mg_atomic_write(f, bytes, size);
     return mg_atomic_commit(f, err);
+}
+
+/* The process number in ".NAME.PID-N.tmp"; 0: not a name of ours. */
+static long owner_of(const char *name) {
+    size_t n = strlen(name);
+    if (name[0] != '.' || n < 5 || strcmp(name + n - 4, ".tmp") != 0) return 0;
+    const char *dash = name + n - 4;
+    while (dash > name && *dash != '-') dash--;
+    const char *number = dash;
+    while (number > name && number[-1] >= '0' && number[-1] <= '9') number--;
+    long pid = 0;
+    int used = 0;
+    unsigned counter;
+    if (number == dash || number <= name + 1 || number[-1] != '.') return 0;
+    if (sscanf(number, "%9ld-%9u.tmp%n", &pid, &counter, &used) != 2) return 0;
+    return used && number[used] == 0 ? pid : 0;
+}
+
+int mg_atomic_remove_leftovers(const char *folder) {
+    DIR *dir = opendir(folder);
+    int removed = 0;
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        long pid = owner_of(entry->d_name);
+        if (pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH)
+            removed += unlinkat(dirfd(dir), entry->d_name, 0) == 0;
+    }
+    if (dir) closedir(dir);
+    return removed;
 }

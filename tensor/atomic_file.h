@@ -31,4 +31,9 @@ void mg_atomic_abandon(mg_atomic_file *file); /* removes the temporary file */
 /* The whole of it in one call. */
 mg_status mg_atomic_write_file(const char *path, const void *bytes, size_t size, mg_error *err);
 
+/* Removes the temporary files in `folder` (not below it) that processes of this machine left behind
+ * when they were killed: those whose process exists no more. A folder that cannot be read, and
+ * files that cannot be removed, are passed over. Returns how many went. */
+int mg_atomic_remove_leftovers(const char *folder);
+
 #endif

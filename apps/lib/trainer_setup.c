@@ -1,5 +1,4 @@
 /* trainer_setup.c: opening data, network and files of a run. */
-#include <dirent.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 #include "apps/lib/progress.h"
 #include "apps/lib/trainer.h"
 #include "data/files.h"
+#include "tensor/atomic_file.h"
 
 void mg_trainer_say(mg_trainer *t, const char *format, ...) {
     va_list args;
@@ -237,21 +237,6 @@ static mg_status open_files(mg_trainer *t, mg_error *err) {
     return t->events ? MG_OK : err->code;
 }
 
-/* A run that was killed while writing leaves its temporary files behind: ".NAME.PID-N.tmp"
- * (atomic_file.h) and "NAME.tmp-XXXXXX" (files.h). */
-static void remove_leftovers(void) {
-    DIR *folder = opendir(mg_train.out);
-    if (!folder) return;
-    for (struct dirent *entry; (entry = readdir(folder));) {
-        const char *name = entry->d_name, *mark = strstr(name, ".tmp-");
-        size_t n = strlen(name);
-        bool ours = (name[0] == '.' && n > 4 && strcmp(name + n - 4, ".tmp") == 0) ||
-                    (mark && strlen(mark) == 11);
-        if (ours) unlink(mg_trainer_path(name));
-    }
-    closedir(folder);
-}
-
 mg_status mg_trainer_create(mg_trainer *t, mg_error *err) {
     *t = (mg_trainer){0};
     mg_status s = mg_make_folders(mg_train.out, err);
@@ -262,7 +247,7 @@ mg_status mg_trainer_create(mg_trainer *t, mg_error *err) {
                        "%s holds a run already: --resume goes on with it, "
                        "--overwrite starts afresh",
                        mg_train.out);
-    remove_leftovers();
+    mg_atomic_remove_leftovers(mg_train.out); /* of a run that was killed */
     t->log = fopen(mg_trainer_path("train.log"), mg_train.resume ? "a" : "w");
     if (!t->log)
         return mg_fail(err, MG_ERR_IO, "%s: cannot be written", mg_trainer_path("train.log"));

@@ -1,15 +1,22 @@
 /* Files that appear whole or not at all. */
+#include <criterion/criterion.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tensor/atomic_file.h"
 #include "tensor/mapped_file.h"
-#include "tests/checkpoint/scratch.h"
+#include "tests/lib/scratch.h"
 
-TestSuite(atomic, .init = scratch_create, .fini = scratch_remove);
+static void setup(void) { scratch_make(); }
+TestSuite(atomic, .init = setup, .fini = scratch_remove);
 
 static bool holds(const char *path, const char *text) {
     size_t size;
@@ -105,17 +112,55 @@ Test(atomic, keeps_links_and_permissions) {
 
 Test(atomic, refuses) {
     mg_error err = {0};
-    cr_assert_null(mg_atomic_open(scratch, &err));
+    char folder[600], missing[700];
+    snprintf(folder, sizeof folder, "%s", scratch_path("folder"));
+    snprintf(missing, sizeof missing, "%s/none/a", folder);
+    cr_assert_eq(mkdir(folder, 0777), 0);
+    cr_assert_null(mg_atomic_open(folder, &err));
     cr_assert(strstr(err.message, "is a directory"), "%s", err.message);
     mg_error_clear(&err);
     cr_assert_null(mg_atomic_open("/dev/null", &err));
     cr_assert(strstr(err.message, "not a regular file"), "%s", err.message);
     mg_error_clear(&err);
-    cr_assert_eq(mg_atomic_write_file(scratch_path("none/a"), "x", 1, &err), MG_ERR_IO);
+    cr_assert_eq(mg_atomic_write_file(missing, "x", 1, &err), MG_ERR_IO);
     cr_assert(strstr(err.message, "none/a") && strstr(err.message, "No such file"), "%s",
               err.message);
     mg_error_clear(&err);
     mg_mapped_file map;
-    cr_assert_eq(mg_map_file(scratch, &map, &err), MG_ERR_IO);
+    cr_assert_eq(mg_map_file(folder, &map, &err), MG_ERR_IO);
     cr_assert(strstr(err.message, "is a directory"), "%s", err.message);
+}
+
+/* A killed process leaves its temporary file; a living one's must stay, and so must other files. */
+Test(atomic, leftovers_of_the_dead_go) {
+    char name[64];
+    pid_t child = fork();
+    if (child == 0) {
+        mg_atomic_file *f = mg_atomic_open(scratch_path("a"), NULL);
+        _exit(f && mg_atomic_write(f, "half", 4) == MG_OK ? 0 : 1);
+    }
+    int status = 1;
+    cr_assert(waitpid(child, &status, 0) == child && status == 0);
+    mg_atomic_file *mine = mg_atomic_open(scratch_path("b"), NULL);
+    snprintf(name, sizeof name, ".a.%ld-x.tmp", (long)child);
+    scratch_text(name, "no name of ours");
+    scratch_text(".tmp", "nor this");
+    cr_assert_eq(scratch_count(), 4);
+    char folder[600];
+    snprintf(folder, sizeof folder, "%s/.", scratch_path("a"));
+    cr_assert_eq(mg_atomic_remove_leftovers(folder), 0, "no such folder");
+    cr_assert_eq(mg_atomic_remove_leftovers(scratch_path(".")), 1);
+    cr_assert_eq(scratch_count(), 3);
+    cr_assert_eq(mg_atomic_commit(mine, NULL), MG_OK);
+}
+
+/* Process numbers come again: the leftover of a namesake must not stop a write. */
+Test(atomic, a_taken_name_is_passed_over) {
+    char name[64];
+    for (int i = 0; i < 5; i++) {
+        snprintf(name, sizeof name, ".a.%ld-%d.tmp", (long)getpid(), i);
+        scratch_text(name, "taken");
+    }
+    cr_assert_eq(mg_atomic_write_file(scratch_path("a"), "x", 1, NULL), MG_OK);
+    cr_assert(holds(scratch_path("a"), "x"));
 }

@@ -1,9 +1,13 @@
 /* Weight files written by torch and safetensors themselves (tests/oracle/checkpoint.py). */
+#include <criterion/criterion.h>
 #include <math.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "tensor/weights.h"
-#include "tests/checkpoint/scratch.h"
+#include "tests/lib/scratch.h"
 
 #define GOLDEN "tests/golden/checkpoint/"
 

@@ -1,9 +1,13 @@
 /* The zip container of .pth files: what a damaged or foreign archive is told. Each case patches one
  * field of the directory's record of an entry, of a file that torch wrote. */
+#include <criterion/criterion.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "tensor/weights.h"
-#include "tests/checkpoint/scratch.h"
+#include "tests/lib/scratch.h"
 
 #define PLAIN "tests/golden/checkpoint/plain.pth"
 

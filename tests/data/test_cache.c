@@ -1,9 +1,11 @@
 /* The cache of prepared images: round trips, damage, staleness, sharing. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "data/cache.h"
@@ -265,4 +267,19 @@ Test(cache, unreadable_source_is_an_error) {
     cr_assert_eq(mg_cache_get(f.cache, scratch_path("no.dcm"), &a, &hit, &err), MG_ERR_IO);
     cr_assert(strstr(err.message, "no.dcm"));
     end(&f);
+}
+
+/* A run that was killed while it wrote an entry: the next one tidies up. */
+Test(cache, leftovers_of_a_killed_run_go) {
+    mg_preprocess_settings s = small_settings();
+    pid_t child = fork();
+    if (child == 0) _exit(0);
+    waitpid(child, NULL, 0);
+    const char *left = scratch_path("cache/5e/.5e.mgc.%ld-3.tmp", (long)child);
+    scratch_text(left + strlen(scratch_path("%s", "")), "half an entry");
+    cr_assert(mg_is_file(left));
+    mg_cache *c = mg_cache_open(scratch_path("cache"), &s, NULL, NULL);
+    cr_assert(c);
+    cr_assert(!mg_is_file(left));
+    mg_cache_close(c);
 }

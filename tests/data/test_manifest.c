@@ -1,6 +1,7 @@
 /* Tables, groups, splits, sampling, plans. */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>

@@ -1,6 +1,7 @@
 /* From files to the network's input: windows, inversion, padding, crops, errors, trace, text. */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

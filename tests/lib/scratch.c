@@ -1,5 +1,6 @@
 #include "tests/lib/scratch.h"
 
+#include <dirent.h>
 #include <ftw.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -49,6 +50,32 @@ const char *scratch_bytes(const char *name, const void *data, size_t size) {
 
 const char *scratch_text(const char *name, const char *text) {
     return scratch_bytes(name, text, strlen(text));
+}
+
+int scratch_count(void) {
+    DIR *dir = opendir(folder);
+    int n = 0;
+    check(dir != NULL, folder);
+    for (struct dirent *entry; (entry = readdir(dir));)
+        n += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+    closedir(dir);
+    return n;
+}
+
+unsigned char *slurp(const char *path, size_t *size) {
+    FILE *f = fopen(path, "rb");
+    check(f != NULL, path); /* golden files: tests run from the repository's root */
+    unsigned char *bytes = NULL;
+    size_t n = 0, got;
+    do {
+        bytes = realloc(bytes, n + 65536);
+        check(bytes != NULL, path);
+        got = fread(bytes + n, 1, 65536, f);
+        n += got;
+    } while (got);
+    fclose(f);
+    *size = n;
+    return bytes;
 }
 
 static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where) {

@@ -15,6 +15,12 @@ const char *scratch_path(const char *format, ...) __attribute__((format(printf, 
 const char *scratch_text(const char *name, const char *text);
 const char *scratch_bytes(const char *name, const void *data, size_t size);
 
+/* How many files lie directly in the folder, hidden ones too. */
+int scratch_count(void);
+
+/* A whole file in malloc'ed memory; aborts when it cannot be read. */
+unsigned char *slurp(const char *path, size_t *size);
+
 /* Removes the folder with everything in it. */
 void scratch_remove(void);
 

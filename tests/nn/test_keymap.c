@@ -1,12 +1,17 @@
 /* EfficientNet's tensor names: against the libraries that define them, and the import of files. */
+#include <criterion/criterion.h>
 #include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "nn/keymap.h"
 #include "tensor/safetensors.h"
-#include "tests/checkpoint/scratch.h"
+#include "tests/lib/scratch.h"
 #include "tests/golden/checkpoint/keys.h"
 
-TestSuite(keymap, .init = scratch_create, .fini = scratch_remove);
+static void setup(void) { scratch_make(); }
+TestSuite(keymap, .init = setup, .fini = scratch_remove);
 
 /* The lines "name [shape]\n" of a list; free() them. */
 static char *lines_of(const mg_keys *keys, mg_key_format format, int count) {
