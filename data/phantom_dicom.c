@@ -1,8 +1,12 @@
 #include "data/phantom_dicom.h"
 
+#include <stdio.h>
+#include <string.h>
+
+#include "dicom/dicom.h"
 #include "dicom/writer.h"
 
-#include <stdio.h>
+enum { MANUFACTURER = 0x00080070 };
 
 /* SNOMED CT codes of CID 4014. */
 static const struct {
@@ -48,7 +52,7 @@ static void put_patient(mg_dicom_dataset *s, const mg_phantom_patient *p) {
 static void put_machine(mg_dicom_dataset *s, const mg_phantom_machine *m) {
     mg_dicom_put_text(s, 0x00080060, "MG");
     mg_dicom_put_text(s, 0x00080068, "FOR PRESENTATION");
-    mg_dicom_put_text(s, 0x00080070, "mammograd phantom");
+    mg_dicom_put_text(s, MANUFACTURER, MG_PHANTOM_MANUFACTURER);
     mg_dicom_put_text(s, 0x00081090, m->model);
     mg_dicom_put_format(s, 0x00081010, "MACHINE%d", m->id);
     mg_dicom_put_format(s, 0x00080080, "Site %d", m->site);
@@ -133,4 +137,18 @@ mg_status mg_phantom_write_dicom(const mg_phantom_settings *settings, const mg_p
                      : status == MG_DICOM_ERR_MEMORY ? MG_ERR_MEMORY
                                                      : MG_ERR_FORMAT;
     return mg_fail(err, code, "%s: %s", path, failed.message);
+}
+
+bool mg_phantom_recognise(const mg_manifest *manifest) {
+    for (int32_t i = 0; i < manifest->image_count; i++) {
+        char maker[64] = "";
+        mg_dicom *d =
+            manifest->image[i].path ? mg_dicom_open(manifest->image[i].path, NULL, NULL) : NULL;
+        if (!d) continue;
+        bool ours = mg_dicom_text(d, MANUFACTURER, maker, sizeof maker) &&
+                    strcmp(maker, MG_PHANTOM_MANUFACTURER) == 0;
+        mg_dicom_close(d);
+        return ours;
+    }
+    return false;
 }

@@ -7,6 +7,7 @@
 #include "apps/lib/gallery.h"
 #include "apps/lib/predictor.h"
 #include "data/files.h"
+#include "data/phantom_dicom.h"
 
 enum { BREASTS_WITH_PICTURES = 24 };
 
@@ -178,7 +179,7 @@ mg_status mg_predict_write_report(mg_predictor *p, mg_error *err) {
     report.data = data;
     report.model = model;
     report.model_file = mg_path_name(mg_predict.models[0]);
-    report.phantom = strstr(data, "phantom") != NULL;
+    report.phantom = mg_phantom_recognise(&p->manifest);
     report.threshold = p->breast_threshold;
     report.prevalence = p->prevalence;
     report.aggregation = mg_aggregation_name(p->aggregation);

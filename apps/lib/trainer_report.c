@@ -8,6 +8,7 @@
 #include "apps/lib/scoring.h"
 #include "apps/lib/trainer.h"
 #include "data/files.h"
+#include "data/phantom_dicom.h"
 
 typedef struct scores {
     mg_trainer *t;
@@ -112,7 +113,7 @@ static mg_status write_pages(mg_trainer *t, const mg_assessment *a, const mg_gal
                                               {"Per patient", "patients", &a->evaluation[2]}};
     mg_report_train report = {.run = mg_path_name(mg_train.out),
                               .data = t->card.data,
-                              .phantom = strstr(mg_train.data, "phantom") != NULL,
+                              .phantom = mg_phantom_recognise(&t->manifest),
                               .model = model,
                               .start = t->start,
                               .trained_part = part,

@@ -48,6 +48,13 @@ Test(predict, tables_and_report, .timeout = 120) {
     char *report = slurp(folder, "p/report.html", NULL);
     cr_expect(report && strstr(report, "Prediction report") && !strstr(report, "http://"));
     free(report);
+    /* Phantoms are told by what the files say, not by what folders are called. */
+    snprintf(arguments, sizeof arguments, "$(cd %s; mv phantom women; echo %s/women)", folder,
+             folder);
+    cr_assert_eq(predict(folder, "renamed", arguments), 0);
+    report = slurp(folder, "renamed/report.html", NULL);
+    cr_expect(report && strstr(report, "synthetic phantoms"));
+    free(report);
     shell("rm -rf %s", folder);
 }
 
