@@ -17,8 +17,8 @@ static mg_status save(void *arg, mg_cam_item *item, mg_error *err) {
     return mg_png_write(mg_predict_path(name), &item->overlay, err);
 }
 
-mg_status mg_predict_write_cams(mg_predictor *p, mg_error *err) {
-    mg_status s = mg_make_folders(mg_predict_path("cam"), err);
+mg_status mg_predict_look(mg_predictor *p, mg_status (*on_item)(void *, mg_cam_item *, mg_error *),
+                          const char *progress, mg_error *err) {
     int32_t n = 0, total = p->manifest.image_count;
     mg_cam_item *items = calloc((size_t)total + 1, sizeof *items);
     if (!items) return mg_fail(err, MG_ERR_MEMORY, "out of memory");
@@ -33,10 +33,15 @@ mg_status mg_predict_write_cams(mg_predictor *p, mg_error *err) {
                         .card = &p->model[0].card,
                         .loader = mg_predictor_loader(p, 0),
                         .max_side = (int)mg_predict.overlay_side,
-                        .on_item = save,
+                        .on_item = on_item,
                         .arg = p,
-                        .progress = "activation maps"};
-    if (!s) s = mg_cam_run(&pass, items, n, err);
+                        .progress = progress};
+    mg_status s = mg_cam_run(&pass, items, n, err);
     free(items);
     return s;
+}
+
+mg_status mg_predict_write_cams(mg_predictor *p, mg_error *err) {
+    mg_status s = mg_make_folders(mg_predict_path("cam"), err);
+    return s ? s : mg_predict_look(p, save, "activation maps", err);
 }

@@ -97,24 +97,5 @@ static mg_status write_both(void *arg, mg_cam_item *item, mg_error *err) {
 
 mg_status mg_predict_write_dicom(mg_predictor *p, mg_error *err) {
     mg_status s = mg_make_folders(mg_predict.dicom_out, err);
-    int32_t n = 0, total = p->manifest.image_count;
-    mg_cam_item *items = calloc((size_t)total + 1, sizeof *items);
-    if (!items) return mg_fail(err, MG_ERR_MEMORY, "out of memory");
-    for (int32_t i = 0; i < total; i++)
-        if (!p->reason[i])
-            items[n++] = (mg_cam_item){.image = i,
-                                       .probability = p->probability[i],
-                                       .calibrated = mg_predictor_calibrated(p, p->probability[i]),
-                                       .want_overlay = true};
-    mg_cam_pass pass = {.ctx = p->model[0].ctx,
-                        .net = p->model[0].net,
-                        .card = &p->model[0].card,
-                        .loader = mg_predictor_loader(p, 0),
-                        .max_side = (int)mg_predict.overlay_side,
-                        .on_item = write_both,
-                        .arg = p,
-                        .progress = "DICOM objects"};
-    if (!s) s = mg_cam_run(&pass, items, n, err);
-    free(items);
-    return s;
+    return s ? s : mg_predict_look(p, write_both, "DICOM objects", err);
 }

@@ -50,7 +50,11 @@ double mg_predictor_calibrated(const mg_predictor *p, double probability); /* pr
 
 /* predict_tables.c: predictions.csv, submission.csv, patients.csv. */
 mg_status mg_predict_write_tables(mg_predictor *p, mg_error *err);
-/* predict_cams.c: an overlay per image under OUT/cam/. */
+/* predict_cams.c: the first model looks again at every usable image; on_item gets (p, item) with
+ * map and overlay. */
+mg_status mg_predict_look(mg_predictor *p, mg_status (*on_item)(void *, mg_cam_item *, mg_error *),
+                          const char *progress, mg_error *err);
+/* An overlay per image under OUT/cam/. */
 mg_status mg_predict_write_cams(mg_predictor *p, mg_error *err);
 /* predict_report.c: OUT/report.html. */
 mg_status mg_predict_write_report(mg_predictor *p, mg_error *err);
