@@ -81,9 +81,8 @@ static mg_status look(run *r, const mg_scored *one, mg_error *err) {
     if (fabs(identity - (double)one->logit) > mg_cam_tolerance((double)one->logit))
         s = mg_fail(err, MG_ERR_NUMERIC, "%s: the map's mean plus bias is %g, the logit %g",
                     image->path, identity, (double)one->logit);
-    /* Tiles, not stride centres: trained on mirrored images the network answers symmetrically, so a
-     * cell speaks for its tile (measured on phantoms: tiles hit the lesion, strides miss it by half
-     * a cell). */
+    /* Tiles, not stride centres: on phantoms, maps read as tiles hit the lesion and maps read by
+     * stride centres missed it by half a cell. Measured, not explained. */
     mg_cam cam = {(int)one->feature_height, (int)one->feature_width, map, one->geometry,
                   MG_ALIGN_STRETCH};
     item->map = map;
