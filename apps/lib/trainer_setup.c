@@ -189,15 +189,25 @@ static mg_status create_optimizer(mg_trainer *t, mg_error *err) {
                               : MG_OK;
 }
 
-/* The largest step there can be in the first epochs, without running it: its peak memory. */
+/* Draws depend on seed and epoch alone, so the largest batch of the whole run is known beforehand. */
+static mg_status largest_batch(const mg_trainer *t, int32_t *largest, mg_error *err) {
+    mg_status s = MG_OK;
+    *largest = 0;
+    for (int64_t epoch = 0; epoch < mg_train.epochs && !s; epoch++) {
+        mg_plan plan = {0};
+        s = mg_trainer_plan_epoch(t, epoch, &plan, err);
+        for (int32_t b = 0; b < plan.batch_count && !s; b++)
+            if (plan.first[b + 1] - plan.first[b] > *largest)
+                *largest = plan.first[b + 1] - plan.first[b];
+        mg_plan_free(&plan);
+    }
+    return s;
+}
+
+/* The largest step there can be, without running it: its peak memory. */
 static mg_status check_memory(mg_trainer *t, mg_error *err) {
-    mg_plan plan = {0};
-    mg_status s = mg_trainer_plan_epoch(t, 0, &plan, err);
-    int32_t largest = 0;
-    for (int32_t b = 0; b < plan.batch_count; b++)
-        if (plan.first[b + 1] - plan.first[b] > largest)
-            largest = plan.first[b + 1] - plan.first[b];
-    mg_plan_free(&plan);
+    int32_t largest;
+    mg_status s = largest_batch(t, &largest, err);
     if (s || !largest) return s;
     int32_t *images = calloc((size_t)largest, sizeof *images);
     if (!images) return mg_fail(err, MG_ERR_MEMORY, "out of memory");
