@@ -70,7 +70,7 @@ static void resample_chunk(void *arg, int64_t chunk, int thread) {
 static mg_status run(job *j, const mg_bootstrap_options *options, const mg_metrics *point,
                      mg_interval (*interval)[MG_METRIC_COUNT], mg_error *err) {
     size_t threads = (size_t)mg_pool_threads(options->pool), resamples = (size_t)j->resamples;
-    j->values = malloc((size_t)j->views * MG_METRIC_COUNT * resamples * sizeof *j->values);
+    j->values = malloc(((size_t)j->views * MG_METRIC_COUNT * resamples + 1) * sizeof *j->values);
     j->weights = malloc(threads * (size_t)j->clusters * sizeof *j->weights);
     mg_status status = MG_OK;
     if (j->values && j->weights) {
@@ -98,7 +98,7 @@ mg_status mg_bootstrap_views(const mg_eval_set *set, const mg_metric_options *me
                              const mg_bootstrap_options *options, mg_metrics *out,
                              mg_interval (*interval)[MG_METRIC_COUNT], mg_error *err) {
     if (options->resamples < 0 || options->resamples > 1000000)
-        return mg_fail(err, MG_ERR_ARG, "%d bootstrap resamples; 1 to 1,000,000 are possible",
+        return mg_fail(err, MG_ERR_ARG, "%d bootstrap resamples; 0 to 1,000,000 are possible",
                        options->resamples);
     for (int v = 0; v < views; v++) {
         mg_status status = mg_metrics_compute(set, &metrics[v], &out[v], err);
@@ -111,7 +111,7 @@ mg_status mg_bootstrap_views(const mg_eval_set *set, const mg_metric_options *me
              .metrics = metrics,
              .seed = options->seed,
              .clusters = set->cluster ? set->clusters : (int32_t)set->count,
-             .resamples = options->resamples ? options->resamples : 2000,
+             .resamples = options->resamples,
              .views = views};
     status = run(&j, options, out, interval, err);
     mg_ranking_free(&ranking);

@@ -18,7 +18,7 @@ typedef struct mg_interval {
 
 typedef struct mg_bootstrap_options {
     uint64_t seed;
-    int resamples; /* 0 means 2000 */
+    int resamples; /* 0: no intervals, their bounds are NaN */
     double level;  /* 0 means 0.95 */
     mg_pool *pool; /* may be NULL */
 } mg_bootstrap_options;

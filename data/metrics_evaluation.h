@@ -28,7 +28,7 @@ typedef struct mg_evaluation {
     double prevalence;
     double threshold;         /* the second one */
     int threshold_found_here; /* 1: optimistic, it was chosen on these items */
-    int resamples;
+    int resamples;            /* 0: the views have no intervals */
     mg_evaluation_view view[MG_PREVALENCES][MG_THRESHOLDS];
     mg_curve roc, precision_recall, precision_recall_balanced; /* empty if a class is missing */
     mg_reliability reliability;

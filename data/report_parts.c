@@ -121,7 +121,7 @@ static void evaluation_notes(mg_page *page, const mg_report_evaluation *main) {
              "Intervals: 95%% percentile intervals from %s resamples in which whole patients are "
              "drawn with replacement; they cover the choice of patients, not another training run.",
              mg_say_count(e->resamples));
-    note(page, text);
+    if (e->resamples > 0) note(page, text);
     if (e->positives > 0 && e->positives < e->items) {
         snprintf(text, sizeof text,
                  "“Balanced classes” weighs cancer and no cancer alike, as studies that draw a "

@@ -39,7 +39,7 @@ static const mg_cli_option options[] = {
     {"dicom-out", 0, MG_CLI_STRING, T(dicom_out), "DIR", NULL,
      "write overlays and findings as DICOM (SC and SR)", 0, 0},
     {"bootstrap", 0, MG_CLI_INT, T(bootstrap), "N", "2000",
-     "resamples for intervals where labels are known", 0, 100000},
+     "resamples for intervals where labels are known, 0 none", 0, 100000},
     {"threads", 't', MG_CLI_INT, T(threads), "N", "all cores", "threads of the network", 0, 256},
     {"workers", 0, MG_CLI_INT, T(workers), "N", "as threads",
      "threads that read and prepare images", 0, 256},

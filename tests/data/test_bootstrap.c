@@ -78,7 +78,7 @@ Test(bootstrap, same_for_any_threads_and_wider_with_patients) {
     mg_eval_set set = make_set(2);
     mg_metric_options o = {.threshold = 0.5};
     mg_interval one[MG_METRIC_COUNT], four[MG_METRIC_COUNT], loose[MG_METRIC_COUNT];
-    mg_bootstrap_options b = {.seed = 7};
+    mg_bootstrap_options b = {.seed = 7, .resamples = 2000};
     mg_metrics m;
     cr_assert_eq(mg_bootstrap_metrics(&set, &o, &b, &m, one, NULL), MG_OK);
     b.pool = mg_pool_create(4);
@@ -168,4 +168,16 @@ Test(evaluation, subgroups) {
     cr_assert_str_eq(mg_age_band(40), "40–49");
     cr_assert_str_eq(mg_age_band(70), "70 and over");
     cr_assert_str_eq(mg_age_band(NAN), "missing");
+}
+
+Test(bootstrap, none_asked_for_none_given) {
+    mg_eval_set set = make_set(3);
+    mg_metric_options o = {.threshold = 0.5};
+    mg_bootstrap_options b = {.seed = 1};
+    mg_metrics m;
+    mg_interval interval[MG_METRIC_COUNT];
+    cr_assert_eq(mg_bootstrap_metrics(&set, &o, &b, &m, interval, NULL), MG_OK);
+    const mg_interval *auc = &interval[MG_METRIC_ROC_AUC];
+    cr_assert_eq(auc->value, m.value[MG_METRIC_ROC_AUC]);
+    cr_assert(auc->value > 0.5 && isnan(auc->low) && isnan(auc->high));
 }
