@@ -20,6 +20,7 @@ mg_context *mg_context_create(mg_device device, mg_dtype dtype, mg_pool *pool, s
         return NULL;
     }
     mg_arena_set_limit(ctx->step, limit);
+    ctx->host_newer = true;
 #ifdef MG_DEBUG_ARENA
     mg_arena_poison(ctx->step, true);
 #endif
@@ -28,32 +29,98 @@ mg_context *mg_context_create(mg_device device, mg_dtype dtype, mg_pool *pool, s
 
 void mg_context_destroy(mg_context *ctx) {
     if (!ctx) return;
+    for (mg_tensor *t = ctx->parameters; t && ctx->memory; t = t->next_parameter) {
+        ctx->memory->free(t->mirror);
+        ctx->memory->free(t->mirror_grad);
+    }
     mg_arena_destroy(ctx->model);
     mg_arena_destroy(ctx->step);
     mg_arena_destroy(ctx->headers);
     free(ctx);
 }
 
-/* Memory ran out against a limit: the message names what was being made and what is large. */
-static void report_exhausted(mg_context *ctx, mg_arena *arena, size_t bytes, const char *label) {
-    mg_arena_block largest = {"nothing", 0};
-    mg_arena_largest(arena, &largest, 1);
-    mg_fail(&ctx->error, MG_ERR_MEMORY,
-            "out of memory: %s needs %.1f MiB more beside %.1f MiB in use (largest: %s, %.1f MiB); "
-            "use a smaller batch or size, more frozen stages, or recomputation",
-            label ? label : "a tensor", (double)bytes / 1048576.0,
-            (double)mg_arena_used(arena) / 1048576.0, largest.label,
-            (double)largest.bytes / 1048576.0);
-}
+/* --- parameters on a device -------------------------------------------------------------------- */
 
-void *mg_step_alloc(mg_context *ctx, size_t bytes, const char *label) {
-    void *p = mg_arena_alloc(ctx->step, bytes, label);
-    if (!p) report_exhausted(ctx, ctx->step, bytes, label);
-    return p;
+void mg_context_use(mg_context *ctx, mg_device device, const mg_device_plugin *plugin) {
+    ctx->device = device;
+    if (!plugin) return;
+    ctx->plugin = plugin;
+    ctx->memory = plugin->memory;
+    mg_arena_use_memory(ctx->step, plugin->memory);
 }
 
 static size_t bytes_of(const mg_context *ctx, const mg_shape *shape) {
     return (size_t)mg_shape_elements(shape) * mg_dtype_size(ctx->dtype);
+}
+
+/* First use of the device: memory for every parameter made so far. */
+static bool make_mirror(mg_context *ctx, mg_tensor *t) {
+    size_t bytes = bytes_of(ctx, &t->shape);
+    if (!t->mirror) t->mirror = ctx->memory->alloc(bytes, t->name);
+    if (t->grad && !t->mirror_grad) {
+        t->mirror_grad = ctx->memory->alloc(bytes, t->name);
+        if (t->mirror_grad) ctx->memory->zero(t->mirror_grad, bytes);
+    }
+    if (t->mirror && (!t->grad || t->mirror_grad)) return true;
+    const char *reason = ctx->memory->failure(false);
+    mg_fail(&ctx->error, MG_ERR_MEMORY, "%s", reason ? reason : "the device's memory is full");
+    return false;
+}
+
+bool mg_context_to_device(mg_context *ctx) {
+    if (!ctx->memory || !ctx->host_newer || ctx->dry_run) return true;
+    for (mg_tensor *t = ctx->parameters; t; t = t->next_parameter) {
+        if (!make_mirror(ctx, t)) return false;
+        ctx->memory->write(t->mirror, t->data, bytes_of(ctx, &t->shape));
+    }
+    ctx->host_newer = false;
+    return true;
+}
+
+void mg_context_to_host(mg_context *ctx) {
+    if (!ctx->device_newer) return;
+    for (mg_tensor *t = ctx->parameters; t; t = t->next_parameter)
+        if (t->mirror) ctx->memory->read(t->data, t->mirror, bytes_of(ctx, &t->shape));
+    ctx->device_newer = false;
+}
+
+void mg_context_host_changed(mg_context *ctx) {
+    MG_ASSERT(!ctx->device_newer); /* an update on the device would be lost */
+    ctx->host_newer = true;
+}
+
+void mg_context_device_changed(mg_context *ctx) {
+    if (ctx->memory && !ctx->dry_run) ctx->device_newer = true;
+}
+
+void mg_tensor_read(mg_context *ctx, const mg_tensor *t, void *host) {
+    const void *from = t->mirror ? t->mirror : t->data;
+    bool here = t->is_parameter && !t->mirror;
+    mg_memory_read(here ? NULL : ctx->memory, host, from, bytes_of(ctx, &t->shape));
+}
+
+/* Memory ran out against a limit: the message names what was being made and what is large. */
+static void report_exhausted(mg_context *ctx, mg_arena *arena, size_t bytes, const char *label) {
+    const double mib = 1048576.0;
+    mg_arena_block largest = {"nothing", 0};
+    mg_arena_largest(arena, &largest, 1);
+    const char *device = ctx->memory ? ctx->memory->failure(false) : NULL;
+    /* The arena's peak includes what a dry run before the first step went up to. */
+    mg_fail(
+        &ctx->error, MG_ERR_MEMORY,
+        "out of memory: %s needs %.1f MiB more beside %.1f MiB in use (predicted peak %.1f MiB; "
+        "largest: %s, %.1f MiB); use a smaller batch or size, more frozen stages, or "
+        "recomputation%s%s",
+        label ? label : "a tensor", (double)bytes / mib, (double)mg_arena_used(arena) / mib,
+        (double)mg_arena_peak(arena) / mib, largest.label, (double)largest.bytes / mib,
+        device ? "; " : "", device ? device : "");
+}
+
+void *mg_step_alloc(mg_context *ctx, size_t bytes, const char *label) {
+    mg_arena_set_dry(ctx->step, ctx->dry_run);
+    void *p = mg_arena_alloc(ctx->step, bytes, label);
+    if (!p) report_exhausted(ctx, ctx->step, bytes, label);
+    return p;
 }
 
 static mg_tensor *new_header(mg_context *ctx, mg_arena *arena, mg_shape shape, const char *name) {
@@ -77,7 +144,7 @@ mg_tensor *mg_parameter(mg_context *ctx, const char *name, mg_shape shape, bool 
     if (ctx->error.code) return NULL;
     mg_tensor *t = new_header(ctx, ctx->model, shape, name);
     if (!t) return NULL;
-    t->is_leaf = true;
+    t->is_leaf = t->is_parameter = true;
     t->requires_grad = requires_grad;
     t->data = mg_arena_alloc(ctx->model, bytes_of(ctx, &shape), name);
     if (requires_grad) t->grad = mg_arena_alloc(ctx->model, bytes_of(ctx, &shape), name);
@@ -86,7 +153,10 @@ mg_tensor *mg_parameter(mg_context *ctx, const char *name, mg_shape shape, bool 
         return NULL;
     }
     memset(t->data, 0, bytes_of(ctx, &shape));
-    if (t->grad) memset(t->grad, 0, bytes_of(ctx, &shape));
+    if (t->grad && !ctx->memory) memset(t->grad, 0, bytes_of(ctx, &shape));
+    t->next_parameter = ctx->parameters;
+    ctx->parameters = t;
+    ctx->host_newer = true; /* all are sent again: parameters are made before the first step */
     return t;
 }
 
@@ -103,7 +173,9 @@ mg_tensor *mg_input(mg_context *ctx, const char *name, mg_shape shape, const flo
     t->is_leaf = true;
     if (!data || ctx->dry_run) return t;
     int64_t n = mg_shape_elements(&shape);
-    if (ctx->dtype == MG_F64) {
+    if (ctx->memory) {
+        ctx->memory->write(t->data, data, (size_t)n * sizeof *data);
+    } else if (ctx->dtype == MG_F64) {
         for (int64_t i = 0; i < n; i++) ((double *)t->data)[i] = (double)data[i];
     } else {
         memcpy(t->data, data, (size_t)n * sizeof *data);

@@ -5,6 +5,11 @@
  * Graph building reports shape errors into ctx->error, first failure wins: constructors return
  * NULL and accept NULL, so a whole forward pass is written without checks and tested once.
  *
+ * On a device (mg_context_use) step tensors live there. Parameters live twice: t->data in ordinary
+ * memory for everything that looks at weights (initialising, folding, saving, CAMs), and a mirror on
+ * the device for kernels. The two are brought together when somebody says so, all at once:
+ * mg_context_to_host before reading or writing t->data, mg_context_host_changed after writing it.
+ *
  * A dry run (ctx->dry_run) applies ops without running kernels: same allocations, no memory
  * touched. mg_memory_report() then names the exact peak before a training run starts. */
 #ifndef MG_AUTOGRAD_CONTEXT_H
@@ -12,7 +17,7 @@
 
 #include <stdio.h>
 
-#include "ops/table.h"
+#include "ops/device.h"
 #include "tensor/arena.h"
 
 typedef struct mg_node mg_node;
@@ -22,7 +27,12 @@ typedef struct mg_context {
     mg_dtype dtype; /* of everything computed: MG_F32, or MG_F64 for checks */
     mg_pool *pool;  /* borrowed; may be NULL */
     mg_arena *model, *step, *headers;
-    mg_error error; /* sticky */
+    const mg_device_plugin *plugin; /* NULL: the CPU */
+    const mg_memory *memory;        /* the plugin's; NULL: ordinary memory */
+    mg_tensor *parameters;          /* newest first */
+    bool host_newer, device_newer;  /* which copy of the parameters is ahead */
+    bool record_launches; /* in a dry run kernels' host code runs, to have its launches recorded */
+    mg_error error;       /* sticky */
 
     bool recording;    /* record a tape: false is "no_grad" */
     bool dry_run;      /* allocate and count, run no kernels */
@@ -46,6 +56,19 @@ typedef struct mg_context {
 /* memory_limit in bytes for model + step together, 0 for none. NULL when out of memory. */
 mg_context *mg_context_create(mg_device device, mg_dtype dtype, mg_pool *pool, size_t memory_limit);
 void mg_context_destroy(mg_context *ctx);
+
+/* Moves the context to a device; before the first parameter. plugin NULL: does nothing. */
+void mg_context_use(mg_context *ctx, mg_device device, const mg_device_plugin *plugin);
+/* t->data of every parameter is up to date afterwards. Free on the CPU. */
+void mg_context_to_host(mg_context *ctx);
+/* t->data of parameters was written: kernels see it from the next op on. */
+void mg_context_host_changed(mg_context *ctx);
+/* Parameters changed on the device, by an update or as running statistics. */
+void mg_context_device_changed(mg_context *ctx);
+/* Brings mirrors up to date now; mg_apply does it by itself. */
+bool mg_context_to_device(mg_context *ctx);
+/* Copies a tensor's numbers, wherever it lives, into host memory in the context's dtype. */
+void mg_tensor_read(mg_context *ctx, const mg_tensor *t, void *host);
 
 /* A tensor that lives as long as the context (model arena), zero-filled. `name` is borrowed. */
 mg_tensor *mg_parameter(mg_context *ctx, const char *name, mg_shape shape, bool requires_grad);

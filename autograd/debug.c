@@ -1,10 +1,18 @@
 /* debug.c: looking at a tape and at the numbers that flow through it. */
 #include <math.h>
+#include <stdlib.h>
 
 #include "autograd/internal.h"
 
 void mg_trace_numbers(mg_context *ctx, const mg_node *node, const char *what, const void *data,
                       int64_t n) {
+    void *copy = NULL;
+    if (ctx->memory) {
+        size_t bytes = (size_t)n * mg_dtype_size(ctx->dtype);
+        if (!(copy = malloc(bytes))) return;
+        ctx->memory->read(copy, data, bytes);
+        data = copy;
+    }
     for (int64_t i = 0; i < n; i++) {
         double v =
             ctx->dtype == MG_F64 ? ((const double *)data)[i] : (double)((const float *)data)[i];
@@ -14,8 +22,9 @@ void mg_trace_numbers(mg_context *ctx, const mg_node *node, const char *what, co
                 isnan(v) ? "NaN" : "infinity", what, node->number,
                 node->op < MG_OP_COUNT ? mg_op_get(node->op, ctx->dtype)->name : "segment",
                 node->scope ? node->scope : "the graph", (long long)i);
-        return;
+        break;
     }
+    free(copy);
 }
 
 static void dump_node(const mg_context *ctx, const mg_node *node, FILE *out) {

@@ -17,7 +17,7 @@ void mg_fill_call(mg_op_call *c, const mg_context *ctx, const mg_attr *attr, mg_
     c->pool = ctx->pool;
     for (int i = 0; i < inputs; i++) {
         if (!in[i]) continue;
-        c->x[i] = in[i]->data;
+        c->x[i] = in[i]->mirror ? in[i]->mirror : in[i]->data;
         c->x_shape[i] = in[i]->shape;
     }
 }
@@ -65,7 +65,16 @@ static bool run_kernel(mg_context *ctx, mg_op_id id, const char *scope, mg_op_ca
         k->scratch_bytes ? k->scratch_bytes(c, backward, mg_pool_threads(ctx->pool)) : 0;
     if (scratch && !(c->scratch = mg_step_alloc(ctx, scratch, "kernel scratch"))) return false;
     double begin = ctx->on_op && !ctx->dry_run ? seconds_now() : 0;
-    if (!ctx->dry_run) (backward ? k->backward : k->forward)(c);
+    bool run = !ctx->dry_run || ctx->record_launches;
+    if (run) (backward ? k->backward : k->forward)(c);
+    const char *failure = run && ctx->memory ? ctx->memory->failure(false) : NULL;
+    if (failure) {
+        mg_fail(&ctx->error, MG_ERR_DEVICE, "%s, %s%s: %s", scope ? scope : "graph",
+                mg_op_get(id, ctx->dtype)->name, backward ? " backward" : "", failure);
+        return false;
+    }
+    if (mg_op_get(id, ctx->dtype)->flags & MG_OP_MUTATES_STATE && !backward && c->attr.training)
+        mg_context_device_changed(ctx);
     if (ctx->on_op)
         ctx->on_op(ctx->on_op_arg, mg_op_get(id, ctx->dtype), scope, c,
                    ctx->dry_run ? 0 : seconds_now() - begin, backward);
@@ -104,6 +113,7 @@ mg_tensor *mg_apply(mg_context *ctx, mg_op_id id, const mg_attr *attr, mg_tensor
     const mg_kernels *k = kernels_for(ctx, id);
     if (!k) return NULL;
     mg_op_call c;
+    if (ctx->host_newer && !mg_context_to_device(ctx)) return NULL;
     mg_fill_call(&c, ctx, attr, in, inputs);
     if (ctx->recomputing && (op->flags & MG_OP_MUTATES_STATE)) c.attr.momentum = 0;
     if (op->shape(&c, &ctx->error)) {
@@ -137,10 +147,10 @@ mg_tensor *mg_apply(mg_context *ctx, mg_op_id id, const mg_attr *attr, mg_tensor
 
 void *mg_gradient_of(mg_context *ctx, mg_tensor *t) {
     if (!t || !t->requires_grad) return NULL;
-    if (t->grad) return t->grad;
+    if (t->grad) return t->mirror_grad ? t->mirror_grad : t->grad;
     size_t bytes = (size_t)mg_shape_elements(&t->shape) * mg_dtype_size(t->dtype);
     t->grad = mg_step_alloc(ctx, bytes, t->name);
-    if (t->grad && !ctx->dry_run) memset(t->grad, 0, bytes);
+    if (t->grad && !ctx->dry_run) mg_memory_zero(ctx->memory, t->grad, bytes);
     return t->grad;
 }
 
@@ -234,7 +244,8 @@ void mg_backward_from(mg_context *ctx, mg_tensor *y, const void *dy) {
     void *grad = mg_gradient_of(ctx, y);
     if (!grad) return;
     if (!ctx->dry_run)
-        memcpy(grad, dy, (size_t)mg_shape_elements(&y->shape) * mg_dtype_size(y->dtype));
+        mg_memory_write(ctx->memory, grad, dy,
+                        (size_t)mg_shape_elements(&y->shape) * mg_dtype_size(y->dtype));
     mg_run_tape(ctx, NULL);
 }
 

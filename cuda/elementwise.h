@@ -12,8 +12,7 @@ enum { MG_MAP_THREADS = 256 };
 
 __device__ __forceinline__ float mg_sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
 
-template <class F>
-__global__ void __launch_bounds__(MG_MAP_THREADS)
+template <class F> __global__ void __launch_bounds__(MG_MAP_THREADS)
     map_kernel(F f, const float *__restrict__ x, float *__restrict__ y, int64_t n, int64_t quads) {
     const int64_t i = (int64_t)blockIdx.x * MG_MAP_THREADS + threadIdx.x;
     if (i < quads) {
@@ -25,8 +24,7 @@ __global__ void __launch_bounds__(MG_MAP_THREADS)
     }
 }
 
-template <class F>
-__global__ void __launch_bounds__(MG_MAP_THREADS)
+template <class F> __global__ void __launch_bounds__(MG_MAP_THREADS)
     map_gradient_kernel(F slope, const float *__restrict__ a, const float *__restrict__ dy,
                         float *__restrict__ dx, int64_t n, int64_t quads) {
     const int64_t i = (int64_t)blockIdx.x * MG_MAP_THREADS + threadIdx.x;

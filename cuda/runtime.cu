@@ -88,17 +88,17 @@ void mg_cuda_record(void (*sink)(void *arg, const mg_launch *launch), void *arg)
 void mg_cuda_gemm_precision(int mode) {
     state.gemm_mode = mode;
     if (state.blas)
-        cublasSetMathMode(state.blas, mode == 1 ? CUBLAS_TF32_TENSOR_OP_MATH
-                                                : CUBLAS_PEDANTIC_MATH);
+        cublasSetMathMode(state.blas,
+                          mode == 1 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_PEDANTIC_MATH);
 }
 
 /* cuBLAS is column-major: a row-major matrix is its transpose, so C = A B is asked for as
  * C^T = B^T A^T, which swaps the operands and their sizes. */
 void mg_cuda_gemm(const mg_gemm *g) {
     const int64_t batch = g->batch > 1 ? g->batch : 1;
-    const double elements = (double)batch * ((double)g->m * (double)g->k +
-                                             (double)g->k * (double)g->n +
-                                             (double)g->m * (double)g->n * (g->beta != 0 ? 2 : 1));
+    const double elements =
+        (double)batch * ((double)g->m * (double)g->k + (double)g->k * (double)g->n +
+                         (double)g->m * (double)g->n * (g->beta != 0 ? 2 : 1));
     mg_cuda_cost(4 * elements, 2.0 * (double)batch * (double)g->m * (double)g->n * (double)g->k);
     if (!mg_cuda_before_launch("cublasSgemm", dim3(1), dim3(1), 0, __FILE__, __LINE__)) return;
     const cublasOperation_t a = g->transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N;
@@ -114,8 +114,7 @@ void mg_cuda_gemm(const mg_gemm *g) {
                              (int)g->lda, &g->beta, g->c, (int)g->ldc);
     if (status != CUBLAS_STATUS_SUCCESS)
         fail("cublasSgemm of %d x %d x %d failed with cuBLAS status %d", m, n, k, (int)status);
-    else
-        mg_cuda_after_launch();
+    else mg_cuda_after_launch();
 }
 
 /* --- memory ----------------------------------------------------------------------------------- */
@@ -185,8 +184,8 @@ int mg_cuda_count(void) {
     int count = 0;
     cudaError_t status = cudaGetDeviceCount(&count);
     if (status == cudaSuccess && count > 0) return count;
-    fail("no NVIDIA GPU can be used: %s", status == cudaSuccess ? "none is present"
-                                                                : cudaGetErrorString(status));
+    fail("no NVIDIA GPU can be used: %s",
+         status == cudaSuccess ? "none is present" : cudaGetErrorString(status));
     return 0;
 }
 

@@ -50,6 +50,8 @@ static void sum_stem(mg_context *ctx, mg_efficientnet *net) {
 }
 
 void mg_efficientnet_fold(mg_context *ctx, mg_efficientnet *net, int first, int last) {
+    mg_context_to_host(ctx);
+    mg_context_host_changed(ctx);
     if (first <= 0 && last >= 0) {
         fold_layer(ctx, &net->stem, "folded features.0");
         sum_stem(ctx, net);

@@ -157,8 +157,8 @@ static mg_tensor *folded_in_groups(mg_context *ctx, mg_efficientnet *net, mg_ten
             out->is_leaf = false;
         }
         if (!ctx->dry_run)
-            memcpy((char *)out->data + (size_t)i * out_bytes, y->data,
-                   (size_t)part.shape.dim[0] * out_bytes);
+            mg_memory_copy(ctx->memory, (char *)out->data + (size_t)i * out_bytes, y->data,
+                           (size_t)part.shape.dim[0] * out_bytes);
         mg_release(ctx, y);
     }
     return out;

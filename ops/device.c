@@ -88,7 +88,8 @@ mg_status mg_device_open(const char *spec, mg_device *device, const mg_device_pl
     if (strncmp(spec, "cuda", 4) == 0) *device = MG_DEVICE_CUDA;
     else if (strncmp(spec, "simt", 4) == 0) *device = MG_DEVICE_SIMT;
     else
-        return mg_fail(err, MG_ERR_ARG, "there is no device %s; use cpu, cuda, cuda:N or simt", spec);
+        return mg_fail(err, MG_ERR_ARG, "there is no device %s; use cpu, cuda, cuda:N or simt",
+                       spec);
     if (spec[4] && (sscanf(spec + 4, ":%d%n", &ordinal, &end) != 1 || spec[4 + end]))
         return mg_fail(err, MG_ERR_ARG, "--device %s: want cuda or cuda:N, e.g. cuda:1", spec);
     mg_status s = open_plugin(*device, ordinal, err);

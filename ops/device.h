@@ -24,11 +24,11 @@ typedef struct mg_update_tensor {
 } mg_update_tensor;
 
 typedef struct mg_update_rule {
-    bool adam;                       /* else SGD */
-    bool fresh;                      /* SGD: the first step, momentum starts with the gradient */
-    float momentum;                  /* SGD */
+    bool adam;      /* else SGD */
+    bool fresh;     /* SGD: the first step, momentum starts with the gradient */
+    float momentum; /* SGD */
     float beta1, beta2, one_minus_beta1, one_minus_beta2, eps;
-    float root;                      /* Adam: sqrt(1 - beta2^t) */
+    float root; /* Adam: sqrt(1 - beta2^t) */
 } mg_update_rule;
 
 /* A kernel launch, for the audit: what was launched and what it must move and compute. */

@@ -9,6 +9,7 @@ typedef struct pair {
 struct mg_ema {
     double decay;
     int64_t steps;
+    mg_context *ctx; /* of the parameters */
     pair *pairs;
     int count, room;
 };
@@ -37,6 +38,7 @@ mg_status mg_ema_add(mg_ema *ema, mg_context *ctx, mg_tensor *t) {
     if (!shadow) return ctx->error.code;
     int64_t n = mg_shape_elements(&t->shape);
     for (int64_t i = 0; i < n; i++) ((float *)shadow->data)[i] = ((const float *)t->data)[i];
+    ema->ctx = ctx;
     ema->pairs[ema->count++] = (pair){t, shadow};
     return MG_OK;
 }
@@ -45,6 +47,9 @@ void mg_ema_update(mg_ema *ema) {
     double warm = (1.0 + (double)ema->steps) / (10.0 + (double)ema->steps);
     float d = (float)(warm < ema->decay ? warm : ema->decay), rest = 1 - d;
     ema->steps++;
+    if (!ema->count) return;
+    mg_context_to_host(ema->ctx);
+    mg_context_host_changed(ema->ctx);
     for (int k = 0; k < ema->count; k++) {
         float *shadow = ema->pairs[k].shadow->data;
         const float *w = ema->pairs[k].parameter->data;
@@ -54,6 +59,9 @@ void mg_ema_update(mg_ema *ema) {
 }
 
 void mg_ema_swap(mg_ema *ema) {
+    if (!ema->count) return;
+    mg_context_to_host(ema->ctx);
+    mg_context_host_changed(ema->ctx);
     for (int k = 0; k < ema->count; k++) {
         float *a = ema->pairs[k].shadow->data, *b = ema->pairs[k].parameter->data;
         int64_t n = mg_shape_elements(&ema->pairs[k].shadow->shape);

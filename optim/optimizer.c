@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "optim/device_update.h"
+
 /* Elements per chunk of the update loops: fixed, so that the norm's sum order is too. */
 enum { CHUNK = 1 << 15 };
 
@@ -44,6 +46,7 @@ mg_status mg_optimizer_add(mg_optimizer *o, mg_context *ctx, mg_tensor *paramete
         o->entry = entry;
         o->room = room;
     }
+    o->ctx = ctx;
     mg_optimizer_entry *e = &o->entry[o->entries];
     *e = (mg_optimizer_entry){.parameter = parameter, .group = group};
     snprintf(e->first_name, sizeof e->first_name, "optimizer.first.%s", parameter->name);
@@ -140,6 +143,10 @@ static void adam_chunk(sweep *s, mg_optimizer_entry *e, int64_t begin, int64_t e
 
 void mg_optimizer_step(mg_optimizer *o, mg_pool *pool) {
     o->steps++;
+    if (mg_update_on_device(o)) {
+        mg_device_step(o);
+        return;
+    }
     sweep s = {.o = o, .body = o->options.kind == MG_SGD ? sgd_chunk : adam_chunk};
     MG_ASSERT(run_sweep(&s, pool, false) >= 0);
 }
@@ -150,6 +157,10 @@ static void zero_chunk(sweep *s, mg_optimizer_entry *e, int64_t begin, int64_t e
 }
 
 void mg_optimizer_zero_grad(mg_optimizer *o, mg_pool *pool) {
+    if (mg_update_on_device(o)) {
+        mg_device_zero_grad(o);
+        return;
+    }
     sweep s = {.o = o, .body = zero_chunk};
     MG_ASSERT(run_sweep(&s, pool, false) >= 0);
 }
@@ -162,6 +173,10 @@ static void scale_chunk(sweep *s, mg_optimizer_entry *e, int64_t begin, int64_t 
 }
 
 void mg_optimizer_scale_grad(mg_optimizer *o, mg_pool *pool, double factor) {
+    if (mg_update_on_device(o)) {
+        mg_device_scale_grad(o, factor);
+        return;
+    }
     sweep s = {.o = o, .body = scale_chunk, .factor = factor};
     MG_ASSERT(run_sweep(&s, pool, false) >= 0);
 }
@@ -174,6 +189,7 @@ static void norm_chunk(sweep *s, mg_optimizer_entry *e, int64_t begin, int64_t e
 }
 
 double mg_optimizer_grad_norm(const mg_optimizer *o, mg_pool *pool) {
+    if (mg_update_on_device(o)) return mg_device_grad_norm(o);
     sweep s = {.o = (mg_optimizer *)o, .body = norm_chunk};
     int64_t chunks = run_sweep(&s, pool, true);
     MG_ASSERT(chunks >= 0);

@@ -43,7 +43,8 @@ typedef struct mg_optimizer {
     int groups;
     mg_optimizer_entry *entry;
     int entries, room;
-    int64_t steps; /* t above; saved with the state */
+    int64_t steps;   /* t above; saved with the state */
+    mg_context *ctx; /* of the parameters; NULL before the first */
 } mg_optimizer;
 
 /* NULL when out of memory. One group (scale 1) exists from the start. */

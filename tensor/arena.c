@@ -13,13 +13,15 @@ typedef struct block {
     size_t offset, bytes;
     const char *label;
     bool used;
+    void *device; /* where a device put it; NULL: at base + offset */
 } block;
 
 struct mg_arena {
     const char *name;
     unsigned char *base;
     size_t capacity, limit, used, peak;
-    bool poison;
+    bool poison, dry;
+    const mg_memory *memory;
     block *blocks;
     int count, room;
     mg_arena_block largest[LARGEST]; /* at the peak */
@@ -43,8 +45,19 @@ mg_arena *mg_arena_create(const char *name, size_t capacity) {
     return NULL;
 }
 
+void mg_arena_use_memory(mg_arena *a, const mg_memory *memory) { a->memory = memory; }
+void mg_arena_set_dry(mg_arena *a, bool dry) { a->dry = dry; }
+
+/* Device blocks lie where the device put them: no order to search by. */
+static int find_device_block(const mg_arena *a, const void *p) {
+    for (int i = a->count - 1; i >= 0; i--)
+        if (a->blocks[i].used && a->blocks[i].device == p) return i;
+    return -1;
+}
+
 void mg_arena_destroy(mg_arena *a) {
     if (!a) return;
+    mg_arena_reset(a, false);
     munmap(a->base, a->capacity);
     free(a->blocks);
     free(a);
@@ -87,7 +100,7 @@ void *mg_arena_alloc(mg_arena *a, size_t bytes, const char *label) {
             b[1].offset += bytes;
             b[1].bytes -= bytes;
         }
-        *b = (block){b->offset, bytes, label, true};
+        *b = (block){b->offset, bytes, label, true, NULL};
     } else {
         size_t top = a->count ? a->blocks[a->count - 1].offset + a->blocks[a->count - 1].bytes : 0;
         if (a->count && !a->blocks[a->count - 1].used) { /* grow the free block at the end */
@@ -100,12 +113,18 @@ void *mg_arena_alloc(mg_arena *a, size_t bytes, const char *label) {
             if (i == a->count - 1 && a->blocks[i].offset != top) a->count--;
             return NULL;
         }
-        a->blocks[i] = (block){top, bytes, label, true};
+        a->blocks[i] = (block){top, bytes, label, true, NULL};
     }
     a->used += bytes;
     note_peak(a);
     unsigned char *p = a->base + a->blocks[i].offset;
-    if (a->poison) memset(p, 0xFF, bytes);
+    if (a->memory && !a->dry) {
+        a->blocks[i].device = a->memory->alloc(bytes, label);
+        if (a->blocks[i].device) return a->blocks[i].device;
+        mg_arena_free(a, p); /* the device is full */
+        return NULL;
+    }
+    if (a->poison && !a->memory) memset(p, 0xFF, bytes);
     return p;
 }
 
@@ -114,16 +133,26 @@ static void remove_block(mg_arena *a, int i) {
     memmove(a->blocks + i, a->blocks + i + 1, (size_t)(a->count - i) * sizeof *a->blocks);
 }
 
-void mg_arena_free(mg_arena *a, void *p) {
-    if (!p) return;
-    size_t offset = (size_t)((unsigned char *)p - a->base);
+/* Which block p is; -1: none. */
+static int find_block(const mg_arena *a, const void *p) {
+    int found = a->memory ? find_device_block(a, p) : -1;
+    if (found >= 0) return found;
+    size_t offset = (size_t)((const unsigned char *)p - a->base);
     int low = 0, high = a->count - 1;
     while (low < high) {
         int middle = (low + high) / 2;
         if (a->blocks[middle].offset < offset) low = middle + 1;
         else high = middle;
     }
-    if (low >= a->count || a->blocks[low].offset != offset || !a->blocks[low].used) abort();
+    return low < a->count && a->blocks[low].offset == offset && a->blocks[low].used ? low : -1;
+}
+
+void mg_arena_free(mg_arena *a, void *p) {
+    if (!p) return;
+    int low = find_block(a, p);
+    if (low < 0) abort();
+    if (a->blocks[low].device) a->memory->free(a->blocks[low].device);
+    a->blocks[low].device = NULL;
     a->used -= a->blocks[low].bytes;
     a->blocks[low].used = false;
     a->blocks[low].label = NULL;
@@ -142,6 +171,8 @@ void mg_arena_reset(mg_arena *a, bool trim) {
         const block *last = &a->blocks[a->count - 1];
         madvise(a->base, last->offset + last->bytes, MADV_DONTNEED);
     }
+    for (int i = 0; i < a->count; i++)
+        if (a->blocks[i].used && a->blocks[i].device) a->memory->free(a->blocks[i].device);
     a->count = 0;
     a->used = 0;
 }

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "tensor/memory.h"
+
 typedef struct mg_arena mg_arena;
 
 /* Reserves `capacity` bytes of address space (0: the default, 1 TiB, less where the system limits
@@ -17,6 +19,10 @@ typedef struct mg_arena mg_arena;
 mg_arena *mg_arena_create(const char *name, size_t capacity);
 void mg_arena_destroy(mg_arena *arena);
 
+/* Blocks come from a device's memory from now on; the arena's own bookkeeping and reports stay the
+ * same. While `dry` is set, blocks are addresses that nobody may touch, as in a dry run. */
+void mg_arena_use_memory(mg_arena *arena, const mg_memory *memory);
+void mg_arena_set_dry(mg_arena *arena, bool dry);
 /* 64-byte aligned, uninitialised (NaN bytes when mg_arena_poison is on). `label` is borrowed and
  * names the block in reports. NULL when the limit or the capacity is exceeded. */
 void *mg_arena_alloc(mg_arena *arena, size_t bytes, const char *label);

@@ -49,7 +49,6 @@ const char *mg_status_name(mg_status code);
 /* Our own bug: print the location and abort. Stays in optimised builds. */
 #define MG_ASSERT(condition)                                                                       \
     ((condition) ? (void)0 : mg_assert_failed(#condition, __FILE__, __LINE__))
-void mg_assert_failed(const char *condition, const char *file, int line)
-    __attribute__((noreturn));
+void mg_assert_failed(const char *condition, const char *file, int line) __attribute__((noreturn));
 
 #endif

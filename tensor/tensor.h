@@ -44,6 +44,11 @@ struct mg_node;
 typedef struct mg_tensor {
     void *data;
     void *grad; /* same shape and dtype, allocated when backward first needs it; or NULL */
+    /* Of a parameter on a device: where kernels find data and grad, which then are the copy in
+     * ordinary memory (context.h). NULL elsewhere: data itself is where kernels find it. */
+    void *mirror, *mirror_grad;
+    bool is_parameter;
+    struct mg_tensor *next_parameter; /* of the same context */
     mg_shape shape;
     mg_dtype dtype;
     bool requires_grad; /* a gradient flows to it: a trained parameter or computed from one */

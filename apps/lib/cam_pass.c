@@ -110,6 +110,7 @@ static bool on_image(void *arg, const mg_scored *one) {
 
 mg_status mg_cam_run(const mg_cam_pass *pass, mg_cam_item *items, int32_t count, mg_error *err) {
     if (!count) return MG_OK;
+    mg_context_to_host(pass->ctx); /* the classifier's weights */
     run r = {.pass = pass, .items = items, .err = err};
     int32_t *list = malloc((size_t)count * sizeof *list);
     if (!list) return mg_fail(err, MG_ERR_MEMORY, "out of memory");

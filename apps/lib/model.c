@@ -104,19 +104,25 @@ void mg_card_options(const mg_card *card, mg_efficientnet_options *options) {
     options->nominal_size = card->nominal_size;
 }
 
-static mg_status build(const mg_weights *file, mg_pool *pool, mg_model *out, mg_error *err) {
+static mg_status build(const mg_weights *file, const char *device, mg_pool *pool, mg_model *out,
+                       mg_error *err) {
     mg_arch arch;
     mg_arch_by_name(out->card.arch, &arch);
     mg_efficientnet_options options = {
         .first_trained = MG_STAGE_CLASSIFIER + 1, .dropout = -1, .stochastic_depth = -1};
     mg_card_options(&out->card, &options);
-    out->ctx = mg_context_create(MG_DEVICE_CPU, MG_F32, pool, 0);
+    mg_device id;
+    const mg_device_plugin *plugin;
+    mg_status s = mg_device_open(device, &id, &plugin, err);
+    if (s) return s;
+    out->ctx = mg_context_create(id, MG_F32, pool, 0);
     if (!out->ctx) return mg_fail(err, MG_ERR_MEMORY, "out of memory");
+    mg_context_use(out->ctx, id, plugin);
     out->ctx->recording = false;
     out->net = mg_efficientnet_create(out->ctx, &arch, &options);
     if (!out->net) return mg_fail(err, out->ctx->error.code, "%s", out->ctx->error.message);
     mg_key_import import;
-    mg_status s = mg_state_probe(file, &arch, 3, 1, MG_KEYS_TORCHVISION, &import, err);
+    s = mg_state_probe(file, &arch, 3, 1, MG_KEYS_TORCHVISION, &import, err);
     if (s) return s;
     if (import.head_reinitialised)
         s = mg_fail(err, MG_ERR_FORMAT, "the file has no one-logit classifier; train one first");
@@ -128,7 +134,8 @@ static mg_status build(const mg_weights *file, mg_pool *pool, mg_model *out, mg_
                                 : MG_OK;
 }
 
-mg_status mg_model_open(const char *path, mg_pool *pool, mg_model *out, mg_error *err) {
+mg_status mg_model_open(const char *path, const char *device, mg_pool *pool, mg_model *out,
+                        mg_error *err) {
     *out = (mg_model){0};
     mg_weights *file = mg_weights_open(path, err);
     if (!file) return err ? err->code : MG_ERR_IO;
@@ -137,7 +144,7 @@ mg_status mg_model_open(const char *path, mg_pool *pool, mg_model *out, mg_error
                        : mg_fail(err, MG_ERR_FORMAT,
                                  "not a model of ours: it has no card "
                                  "(apps/train --pretrained makes one from bare weights)");
-    if (!s) s = build(file, pool, out, err);
+    if (!s) s = build(file, device, pool, out, err);
     mg_weights_close(file);
     if (s) {
         mg_error_prefix(err, "%s", path);
@@ -157,10 +164,16 @@ mg_tensor *mg_model_input(mg_context *ctx, const mg_card *card, const float *pix
     int64_t h = card->input.height, w = card->input.width;
     if (!card->imagenet_norm)
         return mg_input(ctx, "images", (mg_shape)MG_SHAPE(count, h, w, 1), pixels);
-    mg_tensor *x = mg_input(ctx, "images", (mg_shape)MG_SHAPE(count, h, w, 3), NULL);
-    if (!x || ctx->dry_run) return x;
-    float *out = x->data;
+    mg_shape shape = MG_SHAPE(count, h, w, 3);
+    if (ctx->dry_run) return mg_input(ctx, "images", shape, NULL);
+    float *out = malloc((size_t)mg_shape_elements(&shape) * sizeof *out);
+    if (!out) {
+        mg_fail(&ctx->error, MG_ERR_MEMORY, "images: out of memory");
+        return NULL;
+    }
     for (int64_t i = 0; i < count * h * w; i++)
         for (int c = 0; c < 3; c++) out[3 * i + c] = (pixels[i] - mean[c]) / deviation[c];
+    mg_tensor *x = mg_input(ctx, "images", shape, out);
+    free(out);
     return x;
 }

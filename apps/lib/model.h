@@ -40,8 +40,10 @@ typedef struct mg_model {
     mg_efficientnet *net;
 } mg_model;
 
-/* For inference: nothing is trained, everything is folded, nothing is recorded. */
-mg_status mg_model_open(const char *path, mg_pool *pool, mg_model *out, mg_error *err);
+/* For inference: nothing is trained, everything is folded, nothing is recorded. device as for
+ * mg_device_open: "cpu", "cuda:1", … */
+mg_status mg_model_open(const char *path, const char *device, mg_pool *pool, mg_model *out,
+                        mg_error *err);
 void mg_model_close(mg_model *model);
 
 /* A batch as the network wants it: [N,H,W,1] grey in [0,1], or three normalised channels. */

@@ -3,7 +3,7 @@
 #include "apps/lib/predictor.h"
 
 mg_predict_options mg_predict = {
-    .out = "predictions", .flips = "none", .threshold = -1, .prevalence = -1};
+    .device = "cpu", .out = "predictions", .flips = "none", .threshold = -1, .prevalence = -1};
 
 #define T(field) &mg_predict.field
 static const mg_cli_option options[] = {
@@ -40,6 +40,8 @@ static const mg_cli_option options[] = {
      "write overlays and findings as DICOM (SC and SR)", 0, 0},
     {"bootstrap", 0, MG_CLI_INT, T(bootstrap), "N", "2000",
      "resamples for intervals where labels are known, 0 none", 0, 100000},
+    {"device", 0, MG_CLI_STRING, T(device), "cpu|cuda[:N]|simt", "cpu",
+     "where the network runs (simt: the CUDA kernels in their emulator)", 0, 0},
     {"threads", 't', MG_CLI_INT, T(threads), "N", "all cores", "threads of the network", 0, 256},
     {"workers", 0, MG_CLI_INT, T(workers), "N", "as threads",
      "threads that read and prepare images", 0, 256},

@@ -17,6 +17,7 @@ typedef struct trace {
     char name[STAGES][32];
     float *data[STAGES];
     size_t count;
+    mg_context *ctx;
     bool failed; /* out of memory, or too many stages */
 } trace;
 
@@ -45,7 +46,14 @@ static void stage(void *arg, const char *name, const float *pixels, uint32_t row
 static void on_stage(void *arg, int number, const mg_tensor *y) {
     char name[32];
     snprintf(name, sizeof name, "features.%d", number);
-    add(arg, name, y->data, y->shape.rank, y->shape.dim);
+    trace *t = arg;
+    float *values = malloc((size_t)mg_shape_elements(&y->shape) * sizeof *values);
+    if (values) {
+        mg_tensor_read(t->ctx, y, values);
+        add(t, name, values, y->shape.rank, y->shape.dim);
+    }
+    t->failed |= !values;
+    free(values);
 }
 
 /* The network's part: every stage's output, map and logit. */
@@ -55,6 +63,7 @@ static mg_status trace_network(mg_model *m, const mg_prepared *prepared, trace *
     if (!pixels) return mg_fail(err, MG_ERR_MEMORY, "out of memory");
     mg_prepared_input(prepared, 0, pixels);
     mg_tensor *features = NULL;
+    t->ctx = m->ctx;
     m->net->on_stage = on_stage;
     m->net->on_stage_arg = t;
     mg_tensor *x = mg_model_input(m->ctx, &m->card, pixels, 1);
@@ -63,12 +72,18 @@ static mg_status trace_network(mg_model *m, const mg_prepared *prepared, trace *
     free(pixels);
     if (!y) return mg_fail(err, m->ctx->error.code, "%s", m->ctx->error.message);
     int64_t mh = features->shape.dim[1], mw = features->shape.dim[2];
-    float *map = malloc((size_t)(mh * mw) * sizeof *map);
-    if (!map) return mg_fail(err, MG_ERR_MEMORY, "out of memory");
-    mg_cam_map(m->net, features->data, mh, mw, map);
-    add(t, "cam", map, 2, (int64_t[]){mh, mw});
-    add(t, "logit", y->data, 1, (int64_t[]){1});
+    float *map = malloc((size_t)(mh * mw) * sizeof *map), logit = 0;
+    float *values = malloc((size_t)mg_shape_elements(&features->shape) * sizeof *values);
+    if (map && values) {
+        mg_tensor_read(m->ctx, features, values);
+        mg_tensor_read(m->ctx, y, &logit);
+        mg_cam_map(m->net, values, mh, mw, map);
+        add(t, "cam", map, 2, (int64_t[]){mh, mw});
+        add(t, "logit", &logit, 1, (int64_t[]){1});
+    }
+    t->failed |= !map || !values;
     free(map);
+    free(values);
     mg_step_reset(m->ctx, false);
     return MG_OK;
 }

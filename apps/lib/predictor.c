@@ -40,7 +40,8 @@ static mg_status check_contract(const mg_model *m, const char *path, mg_error *e
 
 static mg_status open_models(mg_predictor *p, mg_error *err) {
     for (int i = 0; i < mg_predict.model_count; i++) {
-        mg_status s = mg_model_open(mg_predict.models[i], p->pool, &p->model[i], err);
+        mg_status s =
+            mg_model_open(mg_predict.models[i], mg_predict.device, p->pool, &p->model[i], err);
         if (!s) p->models++, s = check_contract(&p->model[i], mg_predict.models[i], err);
         if (s) return s;
     }

@@ -14,6 +14,7 @@ mg_train_options mg_train = {
     .width = 500,
     .window = "seed",
     .crop = "breast",
+    .device = "cpu",
     .arch = "b4",
     .pretrained_format = "auto",
     .unfreeze = 7,
@@ -115,6 +116,8 @@ static const mg_cli_option options[] = {
     {"seed", 's', MG_CLI_INT, T(seed), "N", "1", "of every random draw", 0, 9e15},
     {"bootstrap", 0, MG_CLI_INT, T(bootstrap), "N", "2000",
      "resamples for the report's intervals, 0 none", 0, 100000},
+    {"device", 0, MG_CLI_STRING, T(device), "cpu|cuda[:N]|simt", "cpu",
+     "where the network runs (simt: the CUDA kernels in their emulator)", 0, 0},
     {"threads", 't', MG_CLI_INT, T(threads), "N", "all cores", "threads of the network", 0, 256},
     {"workers", 0, MG_CLI_INT, T(workers), "N", "as threads",
      "threads that read and prepare images", 0, 256},
@@ -153,9 +156,9 @@ const mg_cli_program *mg_train_program(void) { return &program; }
 /* Options of the run's conduct rather than of its result: not taken from config.json, and free to
  * differ when resuming. */
 static bool is_conduct(const char *name) {
-    static const char *const names[] = {"out",       "threads", "workers",         "memory",
-                                        "epochs",    "resume",  "find-lr",         "no-report",
-                                        "overwrite", "cache",   "checkpoint-steps"};
+    static const char *const names[] = {"out",       "threads", "workers",          "memory",
+                                        "epochs",    "resume",  "find-lr",          "no-report",
+                                        "overwrite", "cache",   "checkpoint-steps", "device"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(name, names[i]) == 0) return true;
     return false;

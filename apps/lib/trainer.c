@@ -49,7 +49,9 @@ static mg_status part_of_step(mg_trainer *t, const mg_batch *batch, int first, i
     float share = (float)count / (float)batch->count;
     mg_backward_from(ctx, loss, &share);
     if (ctx->error.code) return mg_fail(err, ctx->error.code, "%s", ctx->error.message);
-    if (!ctx->dry_run) *loss_sum += mg_tensor_get(loss, 0) * count;
+    float value = 0;
+    if (!ctx->dry_run) mg_tensor_read(ctx, loss, &value);
+    *loss_sum += (double)value * count;
     mg_step_reset(ctx, false);
     return MG_OK;
 }

@@ -29,6 +29,7 @@ static bool snapshot_add(snapshot *s, mg_tensor *t) {
 static bool snapshot_take(snapshot *s, const mg_trainer *t) {
     size_t room = (size_t)(t->net->parameters + 2 * t->optimizer->entries +
                            (t->ema ? mg_ema_count(t->ema) : 0) + 1);
+    mg_context_to_host(t->ctx);
     *s = (snapshot){calloc(room, sizeof(mg_tensor *)), calloc(room, sizeof(void *)), 0};
     bool ok = s->tensor && s->data;
     for (int k = 0; k < t->net->parameters && ok; k++)
@@ -93,7 +94,9 @@ mg_status mg_trainer_find_lr(mg_trainer *t, mg_error *err) {
     }
     mg_lr_finder_init(&f, 1e-7, 1, 100);
     mg_status s = sweep(t, &f, err);
+    mg_context_to_host(t->ctx);
     snapshot_restore(&before);
+    mg_context_host_changed(t->ctx);
     t->state = state;
     t->optimizer->steps = steps;
     t->net->batches_tracked = batches;

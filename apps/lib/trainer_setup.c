@@ -223,6 +223,12 @@ static mg_status check_memory(mg_trainer *t, mg_error *err) {
     mg_trainer_say(t, "memory for a batch of %d images: %s", largest, report);
     double physical = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
     double limit = mg_train.memory_limit > 0 ? mg_train.memory_limit * 1073741824.0 : physical;
+    if (t->ctx->memory) { /* parameters lie in both memories: the step's arena is the device's */
+        size_t unused = 0, total = 0;
+        t->ctx->memory->room(&unused, &total);
+        physical = (double)unused;
+        if (!(mg_train.memory_limit > 0)) limit = physical;
+    }
     double need = (double)(mg_arena_peak(t->ctx->model) + mg_arena_peak(t->ctx->step));
     if (need > limit)
         return mg_fail(
@@ -280,8 +286,18 @@ mg_status mg_trainer_create(mg_trainer *t, mg_error *err) {
         t->augment.gamma = (float)mg_train.gamma;
     }
     t->pool = mg_pool_create((int)mg_train.threads);
-    t->ctx = t->pool ? mg_context_create(MG_DEVICE_CPU, MG_F32, t->pool, 0) : NULL;
+    mg_device device;
+    const mg_device_plugin *plugin;
+    s = mg_device_open(mg_train.device, &device, &plugin, err);
+    if (s) return s;
+    t->ctx = t->pool ? mg_context_create(device, MG_F32, t->pool, 0) : NULL;
     if (!t->ctx) return mg_fail(err, MG_ERR_MEMORY, "out of memory");
+    mg_context_use(t->ctx, device, plugin);
+    if (plugin) {
+        char text[200];
+        plugin->describe(text, sizeof text);
+        mg_trainer_say(t, "device: %s", text);
+    }
     t->ctx->seed = (uint64_t)mg_train.seed;
     mg_train.threads = mg_pool_threads(t->pool);
     s = create_network(t, err);

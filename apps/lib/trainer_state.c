@@ -114,6 +114,7 @@ static mg_status extras_list(const mg_trainer *t, extras *e, mg_error *err) {
 }
 
 mg_status mg_trainer_save_last(mg_trainer *t, mg_error *err) {
+    mg_context_to_host(t->ctx);
     char *card = mg_card_to_json(&t->card, err), *state = state_to_json(t, err);
     extras e = {0};
     mg_status s = card && state ? extras_list(t, &e, err) : err->code;
@@ -128,6 +129,7 @@ mg_status mg_trainer_save_last(mg_trainer *t, mg_error *err) {
 }
 
 mg_status mg_trainer_save_best(mg_trainer *t, mg_error *err) {
+    mg_context_to_host(t->ctx);
     char *card = mg_card_to_json(&t->card, err);
     mg_metadata_entry metadata = {"mammograd", card};
     mg_status s = card ? mg_state_save(mg_trainer_path("best.safetensors"), t->net, NULL, NULL, 0,
@@ -141,6 +143,7 @@ static mg_status load_network(mg_trainer *t, const mg_weights *file, mg_error *e
     mg_key_import import;
     mg_status s = mg_state_probe(file, &t->net->arch, 3, 1, MG_KEYS_TORCHVISION, &import, err);
     if (s) return s;
+    mg_context_to_host(t->ctx);
     s = mg_state_load(t->net, &import, err);
     mg_key_import_free(&import);
     mg_efficientnet_fold(t->ctx, t->net, 0, MG_STAGE_CLASSIFIER);
