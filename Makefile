@@ -152,6 +152,9 @@ cuda:
 	@echo 'cuda: skipped, nvcc was not found (set NVCC or install the CUDA Toolkit)'
 endif
 
+include tests/simt/simt.mk
+simt:                                            ## the device --device simt: cuda/*.cu on a CPU, and its checker
+
 # --- tests ---------------------------------------------------------------------------------------
 # tests/<area>/test_*.c are Criterion suites run by `make test`; long_*.c by `make test-long`.
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_LIB:%.c=$(BUILD)/obj/%.o) $(APPLIB) $(LIB)
@@ -184,7 +187,7 @@ fuzz:                                            ## every parser under libFuzzer
 check:                                           ## format, layers, file sizes, static analysis
 	@tools/check.sh
 format:                                          ## clang-format everything in place
-	@clang-format -i $$(git ls-files '*.c' '*.h' '*.cu' '*.cuh')
+	@clang-format -i $$(git ls-files '*.c' '*.h' '*.cc' '*.cu' '*.cuh')
 
 # --- everything else -----------------------------------------------------------------------------
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(APPLIB) $(LIB)

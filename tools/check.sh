@@ -3,7 +3,7 @@
 set -u
 cd "$(dirname "$0")/.."
 status=0
-files=$(git ls-files '*.c' '*.h' '*.cu' '*.cuh' | grep -v '^tests/golden/')
+files=$(git ls-files '*.c' '*.h' '*.cc' '*.cu' '*.cuh' | grep -v '^tests/golden/')
 tools/layers.sh && echo "layers: ok" || status=1
 long=$(wc -l $files | awk '$2 != "total" && $1 > 450 {print "  " $2 ": " $1 " lines"}')
 if [ -n "$long" ]; then

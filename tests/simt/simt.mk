@@ -1,0 +1,44 @@
+# The emulated device "simt": the same cuda/*.cu, compiled by the C++ compiler against tests/simt.
+# Only the headers of the CUDA Toolkit are needed. Included by the Makefile.
+#
+#   libmammograd_simt.so         fast; under SAN=address,undefined with those sanitizers
+#   libmammograd_simt_check.so   kernels instrumented for the emulator's own checker (MG_SIMT=check)
+
+SIMT_HEADERS := $(firstword $(dir $(wildcard $(CUDA_HOME)/include/cuda_runtime.h \
+                  /usr/local/cuda/include/cuda_runtime.h /usr/include/cuda_runtime.h)))
+SIMT_BOTH    := $(filter-out %/checker.cc %/tsan.cc %/no_checker.cc %/profile.cc %/test_%, \
+                  $(wildcard tests/simt/*.cc))
+SIMT_OBJ     := $(SIMT_BOTH:%.cc=$(BUILD)/simt/%.o)
+SIMT_PLAIN   := $(SIMT_OBJ) $(BUILD)/simt/tests/simt/no_checker.o
+SIMT_CHECKED := $(SIMT_OBJ) $(patsubst %.cc,$(BUILD)/simt/%.o, \
+                  $(wildcard tests/simt/checker.cc tests/simt/tsan.cc tests/simt/profile.cc))
+SIMT_FLAGS    = -std=c++17 -g -Wall -Wextra -Wno-unknown-pragmas -fPIC -ffp-contract=off \
+                -fdebug-prefix-map=$(CURDIR)=. -I. -Itests/simt -isystem $(SIMT_HEADERS)
+# Without scalar replacement a float4 stays one access of 16 bytes, as on the device.
+SIMT_CHECK    = -O1 -fsanitize=thread -fno-tree-sra
+SIMT_LIBS    := $(BUILD)/libmammograd_simt.so $(if $(SAN),,$(BUILD)/libmammograd_simt_check.so)
+
+$(BUILD)/simt/tests/simt/%.o: tests/simt/%.cc
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(SIMT_FLAGS) -O3 $(DEPGEN) -c $< -o $@
+$(BUILD)/simt/%.o: %.cu
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(SIMT_FLAGS) $(if $(SAN),-O1,-O2) $(SANFLAGS) $(DEPGEN) -x c++ -c $< -o $@
+$(BUILD)/simt-check/%.o: %.cu
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(SIMT_FLAGS) $(SIMT_CHECK) $(DEPGEN) -x c++ -c $< -o $@
+
+# The emulator comes first: its copies of shared inline functions are the ones without instrumentation.
+SIMT_LINK = $(CXX) -shared -Wl,-Bsymbolic $(if $(SAN),,-Wl,--no-undefined) $(SANFLAGS) -o $@ $(filter %.o,$^) -lpthread -ldl -lm
+$(BUILD)/libmammograd_simt.so: $(SIMT_PLAIN) $(CUDA_SRC:%.cu=$(BUILD)/simt/%.o) $(PIC_OBJ)
+	$(Q)$(SIMT_LINK)
+$(BUILD)/libmammograd_simt_check.so: $(SIMT_CHECKED) $(CUDA_SRC:%.cu=$(BUILD)/simt-check/%.o) $(PIC_OBJ)
+	$(Q)$(SIMT_LINK)
+
+ifneq (,$(SIMT_HEADERS))
+simt: $(SIMT_LIBS)
+else
+simt:
+	@echo 'simt: skipped, the headers of the CUDA Toolkit were not found (set CUDA_HOME)'
+endif
+.PHONY: simt
