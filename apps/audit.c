@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "apps/lib/audit.h"
-#include "apps/lib/audit_model.h"
+#include "apps/lib/audit_launches.h"
 #include "apps/lib/cli.h"
 #include "data/files.h"
 
@@ -11,6 +11,8 @@ static bool quick, json;
 static const char *docs, *html, *source = ".", *device = "cpu";
 static int64_t threads;
 static double seconds = 0.1;
+static bool launches;
+static const char *gpu = "h100";
 static const char *size_text = "955x500";
 static mg_audit_model_options model = {.batch = 1, .runs = 5, .unfreeze = 7};
 
@@ -34,6 +36,10 @@ static const mg_cli_option options[] = {
     {"unfreeze", 0, MG_CLI_INT, &model.unfreeze, "N", "7",
      "--train: train stages N and up (0 all, 9 the classifier alone)", 0, 9},
     {"plot", 0, MG_CLI_STRING, &model.plot, "FILE", NULL, "--model: time per layer as PNG", 0, 0},
+    {"launches", 0, MG_CLI_FLAG, &launches, NULL, NULL,
+     "--model: every launch of the CUDA kernels, estimated for --gpu", 0, 0},
+    {"gpu", 0, MG_CLI_STRING, &gpu, "h100|a100", "h100", "--launches: which GPU to estimate for", 0,
+     0},
     {"seconds", 0, MG_CLI_FLOAT, &seconds, "S", "0.1", "timing per op, each way", 0.001, 60},
 };
 
@@ -110,7 +116,8 @@ static int run_model(int argc) {
     model.width = width;
     model.threads = threads;
     mg_error err = {0};
-    if (!mg_audit_model(&model, &err)) return MG_EXIT_DONE;
+    if (!(launches ? mg_audit_launches(&model, gpu, &err) : mg_audit_model(&model, &err)))
+        return MG_EXIT_DONE;
     fprintf(stderr, "audit: %s\n", err.message);
     return err.code == MG_ERR_ARG ? MG_EXIT_USAGE : MG_EXIT_FAILED;
 }
