@@ -2,7 +2,7 @@
  *
  * Threads run as plain calls in a loop on one fiber for as long as they do not wait. A thread that
  * waits keeps that fiber, and the loop goes on on another: kernels without barriers never switch.
- * The order of threads is a choice (config.h), because correct kernels do not depend on it. */
+ * The order of threads is a choice (SIMT_ORDER), because correct kernels do not depend on it. */
 #include "block.h"
 
 #include <cstdio>
@@ -239,7 +239,7 @@ void start_grid(const Launch &launch, Body body, void *closure) {
 
 void run_grid(const Launch &launch, Body body, void *closure) {
     start_grid(launch, body, closure);
-    if (checker) checker->begin_grid();
+    if (checker) checker->begin(launch.kernel);
     const size_t blocks = (size_t)launch.grid.x * launch.grid.y * launch.grid.z;
     /* A random walk over the blocks without a list of them: a stride prime to their number. */
     size_t first = 0, stride = 1;
@@ -270,7 +270,6 @@ void run_grid(const Launch &launch, Body body, void *closure) {
         set_last_error(cudaErrorLaunchFailure);
         block.killed = false;
     }
-    if (checker) checker->end_grid();
     current.what = nullptr;
 }
 

@@ -11,6 +11,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
 #include <link.h>
 #include <sys/mman.h>
 
@@ -36,8 +37,36 @@ struct Region {
 } global_region, shared_region;
 
 uintptr_t image_low, image_high;
-uint32_t block_number, first_of_launch, seen_block;
-uint64_t seen_launch;
+uint32_t block_number, seen_block;
+
+/* Operations by the running number of their first block, as far as a later one may race with them:
+ * none that the host has waited for. */
+struct Operation {
+    uint32_t first_block;
+    const char *what;
+    Moment moment;
+};
+auto &operations = *new std::deque<Operation>;
+/* Of the running operation; all blocks before `ordered` belong to operations that precede it. */
+uint32_t first_of_operation, ordered;
+constexpr uint16_t no_thread = 0xffff; /* an access by a copy or a library call */
+
+/* --- which operation ------------------------------------------------------------------------------- */
+
+/* The operation that a block belongs to. */
+const Operation &operation_of(uint32_t block) {
+    size_t low = 0, high = operations.size();
+    while (high - low > 1) {
+        const size_t middle = (low + high) / 2;
+        (operations[middle].first_block <= block ? low : high) = middle;
+    }
+    return operations[low];
+}
+
+/* Is a block of an earlier operation unordered with the running one? */
+bool unordered(uint32_t block) {
+    return block >= ordered && !operations.back().moment.follows(operation_of(block).moment);
+}
 
 /* --- reports: each once per place ---------------------------------------------------------------- */
 
@@ -56,20 +85,25 @@ const char *line_of(uint32_t code) { return source_line(image_low + code); }
 void report_race(const char *what, const char *earlier, uint32_t code, uintptr_t address,
                  const Access &other, const Region &region) {
     if (!first_time(code, 1000 + other.code)) return;
-    char other_line[512];
+    char other_line[512], by[256];
     snprintf(other_line, sizeof other_line, "%s", line_of(other.code));
+    if (other.block < first_of_operation)
+        snprintf(by, sizeof by, "%s on another stream, which nothing orders with this operation",
+                 operation_of(other.block).what);
+    else
+        snprintf(by, sizeof by, "%s of %s block", thread_name(other.thread),
+                 other.block == block_number ? "the same" : "another");
     finding("racecheck", line_of(code),
-            "%s %s memory races with an earlier %s%s by %s of %s block\n    earlier at %s\n"
-            "    memory: %s",
-            what, region.name(), other.atomic ? "atomic " : "", earlier, thread_name(other.thread),
-            other.block == block_number ? "the same" : "another", other_line,
+            "%s %s memory races with an earlier %s%s by %s\n    earlier at %s\n    memory: %s",
+            what, region.name(), other.atomic ? "atomic " : "", earlier, by, other_line,
             describe_address(address));
 }
 
 /* --- the rules ------------------------------------------------------------------------------------ */
 
 inline bool races(const Access &other, uint8_t bytes, bool atomic, bool shared) {
-    if (!(other.bytes & bytes) || other.block < first_of_launch) return false;
+    if (!(other.bytes & bytes) || other.block < ordered) return false;
+    if (other.block < first_of_operation) return !shared && unordered(other.block);
     if (other.atomic && atomic) return false;
     if (other.block != block_number) return !shared;
     if (other.thread == current.thread) return false;
@@ -200,10 +234,40 @@ Bytes find_state(uintptr_t address, size_t bytes, Bytes wanted, uintptr_t *where
     return Bytes::initialised;
 }
 
-void begin_grid() {}
-void end_grid() {}
+void begin_operation(const char *what) {
+    const Moment *moment = running_moment();
+    while (!operations.empty() && host_knows(operations.front().moment)) operations.pop_front();
+    first_of_operation = ordered = ++block_number;
+    operations.push_back({block_number, what, *moment});
+    for (const Operation &o : operations)
+        if (!moment->follows(o.moment)) {
+            ordered = o.first_block;
+            break;
+        }
+    seen_block = 0;
+}
 
-const Checker functions = {add_region, set_state, find_state, begin_grid, end_grid};
+void check_range(uintptr_t address, size_t bytes, bool write, uintptr_t caller) {
+    const uint32_t code = (uint32_t)(caller - image_low);
+    Region &r = global_region;
+    current.barrier_epoch = current.warp_epoch = 0;
+    for (size_t i = (address - r.low) / 4; i <= (address + bytes - 1 - r.low) / 4; i++)
+        check_cell(r, i, address, address + bytes, write, false, code);
+}
+
+/* Where everything so far precedes whatever comes, as on a single stream, there is nothing to
+ * forget. */
+void forget(uintptr_t address, size_t bytes) {
+    const Moment *now = running_moment();
+    bool precedes = true;
+    for (const Operation &o : operations)
+        precedes = precedes && (now ? now->follows(o.moment) : host_knows(o.moment));
+    if (!precedes)
+        memset(global_region.cells + (address - global_region.low) / 4, 0,
+               (bytes + 3) / 4 * sizeof(Cell));
+}
+
+const Checker functions = {add_region, set_state, find_state, begin_operation, check_range, forget};
 
 /* The addresses of the program or library that kernels and emulator are part of. */
 int find_image(dl_phdr_info *info, size_t, void *) {
@@ -237,11 +301,7 @@ void check_access(uintptr_t address, size_t n, bool write, bool atomic, uintptr_
         host_memory(address, n, write, code);
         return;
     }
-    if (current.launch != seen_launch) {
-        seen_launch = current.launch;
-        seen_block = current.block;
-        first_of_launch = ++block_number;
-    } else if (current.block != seen_block) {
+    if (current.block != seen_block) {
         seen_block = current.block;
         ++block_number;
     }

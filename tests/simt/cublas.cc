@@ -76,6 +76,7 @@ void multiply(const Gemm &g, const float *a, const float *b, float *sum) {
 }
 
 void run(const Gemm &g) {
+    if (simt::checker) simt::checker->begin("cuBLAS");
     std::vector<float> a((size_t)g.m * g.k), b((size_t)g.k * g.n), sum((size_t)g.m * g.n);
     for (int q = 0; q < g.batch; q++) {
         touch_columns(g.a, q, g.a.transposed ? g.k : g.m, g.a.transposed ? g.m : g.k, false,

@@ -30,17 +30,28 @@ cudaError_t copy(void *to, const void *from, size_t bytes, cudaMemcpyKind kind, 
     const cudaError_t error = check_direction(to, from, kind, caller);
     if (error != cudaSuccess) return error;
     const auto run = [=](const void *source) {
+        if (checker) checker->begin("the copy");
         touch(source, bytes, false, "the copy", caller);
         touch(to, bytes, true, "the copy", caller);
         memmove(to, source, bytes);
     };
-    if (config().lazy && is_device(to) && !is_device(from) && !is_pinned(from)) {
+    if (is_device(to) && !is_device(from) && !is_pinned(from)) {
+        if (!config().lazy) {
+            submit(stream, [=] { run(from); });
+            return cudaSuccess;
+        }
         std::string staged((const char *)from, bytes);
         submit(stream, [=] { run(staged.data()); });
         return cudaSuccess;
     }
-    submit(stream, [=] { run(from); });
-    if (is_device(from) && !is_device(to) && !is_pinned(to)) wait_stream(stream);
+    const void *lent = is_pinned(from) ? from : is_pinned(to) ? to : nullptr;
+    submit(stream, [=] {
+        if (lent) pinned_open(lent, true);
+        run(from);
+        if (lent) pinned_open(lent, false);
+    });
+    if (lent) pinned_lend(lent, bytes, lent == to, last_moment(stream), caller);
+    else if (!is_device(to)) wait_stream(stream);
     return cudaSuccess;
 }
 
@@ -50,6 +61,7 @@ cudaError_t set(void *pointer, int value, size_t bytes, cudaStream_t stream, uin
         return cudaErrorInvalidValue;
     }
     submit(stream, [=] {
+        if (checker) checker->begin("the memset");
         touch(pointer, bytes, true, "the memset", caller);
         memset(pointer, value, bytes);
     });
@@ -119,21 +131,15 @@ void simt_mark_free(void *pointer) {
 }
 
 cudaError_t cudaHostAlloc(void **pointer, size_t bytes, unsigned) {
-    const size_t page = 4096;
-    *pointer = aligned_alloc(page, (bytes + page - 1) & ~(page - 1));
-    if (!*pointer) return cudaErrorMemoryAllocation;
-    pinned_add(*pointer, bytes);
-    return cudaSuccess;
+    *pointer = bytes ? pinned_reserve(bytes) : nullptr;
+    return *pointer || !bytes ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 cudaError_t cudaMallocHost(void **pointer, size_t bytes) {
     return cudaHostAlloc(pointer, bytes, cudaHostAllocDefault);
 }
 cudaError_t cudaFreeHost(void *pointer) {
-    if (!pointer) return cudaSuccess;
     wait_all();
-    if (!pinned_remove(pointer)) return cudaErrorInvalidValue;
-    free(pointer);
-    return cudaSuccess;
+    return !pointer || pinned_release(pointer) ? cudaSuccess : cudaErrorInvalidValue;
 }
 
 /* --- copies -------------------------------------------------------------------------------------- */

@@ -4,6 +4,7 @@
 #ifndef SIMT_INTERNAL_H
 #define SIMT_INTERNAL_H
 
+#include "clock.h"
 #include "simt.h"
 
 namespace simt {
@@ -72,7 +73,6 @@ struct SIMT_HIDDEN OpenMemory {
     ~OpenMemory();
 };
 SIMT_HIDDEN bool is_device(const void *pointer);
-SIMT_HIDDEN bool is_pinned(const void *pointer);
 /* A copy or a library call ("the copy"), made where `caller` returns to, reads or writes
  * [pointer, pointer + bytes): bounds, initialisation. */
 SIMT_HIDDEN void touch(const void *pointer, size_t bytes, bool write, const char *what,
@@ -106,6 +106,11 @@ template <class F> void submit(cudaStream_t stream, F &&f) {
 SIMT_HIDDEN void submit_fence(void (*run)(void *), void *argument);
 SIMT_HIDDEN void wait_stream(cudaStream_t stream);
 SIMT_HIDDEN void wait_all();
+/* The operation that is running, NULL outside. */
+SIMT_HIDDEN const Moment *running_moment();
+SIMT_HIDDEN const Moment &last_moment(cudaStream_t stream);
+SIMT_HIDDEN bool host_knows(const Moment &moment); /* the host has waited for it */
+SIMT_HIDDEN bool streams_in_use();                 /* others than the default stream */
 
 /* --- checker.cc: present only in checked builds ------------------------------------------------- */
 
@@ -113,7 +118,12 @@ struct Checker {
     void (*region)(void *base, size_t bytes, bool shared);
     void (*set)(uintptr_t address, size_t bytes, Bytes state);
     Bytes (*find)(uintptr_t address, size_t bytes, Bytes wanted, uintptr_t *where);
-    void (*begin_grid)(), (*end_grid)();
+    /* The running operation (running_moment) begins; `what` names it in reports. */
+    void (*begin)(const char *what);
+    /* It reads or writes a range of device memory as a whole: a copy, a library call. */
+    void (*range)(uintptr_t address, size_t bytes, bool write, uintptr_t caller);
+    /* A block starts anew: what happened at its addresses before is no race. */
+    void (*forget)(uintptr_t address, size_t bytes);
 };
 SIMT_HIDDEN extern const Checker *checker; /* NULL without instrumentation */
 

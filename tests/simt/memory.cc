@@ -34,7 +34,6 @@ size_t used, in_use; /* used: addresses ever handed out */
 int open_count;
 /* Never destroyed: static destructors of other files may still free device memory. */
 auto &allocations = *new std::map<uintptr_t, Allocation>;
-auto &pinned = *new std::map<uintptr_t, size_t>;
 auto &reusable = *new std::multimap<size_t, uintptr_t>;
 
 void protect(int access) {
@@ -47,18 +46,20 @@ std::map<uintptr_t, Allocation>::iterator at_or_before(uintptr_t address) {
     return it == allocations.begin() ? allocations.end() : --it;
 }
 
+constexpr size_t large = (size_t)64 << 20;
+
 void forbid(uintptr_t address, size_t bytes, bool forbidden) {
-    if (checker) checker->set(address, bytes, forbidden ? Bytes::forbidden : Bytes::untouched);
+    const Bytes allowed = bytes < large ? Bytes::uninitialised : Bytes::untouched;
+    if (checker) checker->set(address, bytes, forbidden ? Bytes::forbidden : allowed);
     if (!__asan_poison_memory_region) return;
     (forbidden ? __asan_poison_memory_region : __asan_unpoison_memory_region)((void *)address,
                                                                               bytes);
 }
 
-/* NaN. Blocks of more than this are left as the zero pages they are. */
+/* NaN. Of a large block the beginning; the rest is left as the zero pages that it is. */
 void fill(uintptr_t address, size_t bytes) {
-    constexpr size_t limit = (size_t)64 << 20;
     OpenMemory open;
-    memset((void *)address, 0xff, bytes < limit ? bytes : limit);
+    memset((void *)address, 0xff, bytes < large ? bytes : large);
 }
 
 bool reserve() {
@@ -66,6 +67,7 @@ bool reserve() {
     void *p = mmap(nullptr, huge, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) return false;
     base = (char *)p;
+    fault_handler_install();
     if (checker) checker->region(base, huge, false);
     return true;
 }
@@ -82,16 +84,6 @@ OpenMemory::~OpenMemory() {
 bool is_device(const void *pointer) {
     return base && (char *)pointer >= base && (char *)pointer < base + huge;
 }
-
-bool is_pinned(const void *pointer) {
-    auto it = pinned.upper_bound((uintptr_t)pointer);
-    if (it == pinned.begin()) return false;
-    --it;
-    return (uintptr_t)pointer < it->first + it->second;
-}
-
-void pinned_add(void *pointer, size_t bytes) { pinned[(uintptr_t)pointer] = bytes; }
-bool pinned_remove(void *pointer) { return pinned.erase((uintptr_t)pointer) == 1; }
 
 void *device_reserve(size_t bytes) {
     const size_t reserved = ((bytes + granule - 1) & ~(granule - 1)) + granule;
@@ -119,6 +111,7 @@ void device_begin(void *pointer) {
     forbid((uintptr_t)pointer, a.reserved, true);
     forbid((uintptr_t)pointer, a.bytes, false);
     fill((uintptr_t)pointer, a.bytes);
+    if (checker) checker->forget((uintptr_t)pointer, a.bytes);
 }
 
 bool device_is_block(const void *pointer) {
@@ -168,7 +161,6 @@ void mark_part(uintptr_t address, size_t bytes, const char *label) {
     }
     a.parts[address] = {bytes, label ? label : ""};
     forbid(address, bytes, false);
-    if (checker) checker->set(address, bytes, Bytes::uninitialised);
     fill(address, bytes);
 }
 
@@ -260,6 +252,7 @@ void touch(const void *pointer, size_t bytes, bool write, const char *what, uint
         finding("initcheck", source_line(caller), "%s reads memory that was never written: %s",
                 what, describe_address(where));
     if (write) checker->set(address, bytes, Bytes::initialised);
+    if (streams_in_use()) checker->range(address, bytes, write, caller);
 }
 
 } // namespace simt

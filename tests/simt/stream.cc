@@ -2,8 +2,9 @@
  * the events it waits for. Eagerly (the default) an operation runs when it is submitted. Lazily
  * (SIMT_ASYNC=1) it runs when something waits for it and not before, so that a forgotten
  * synchronisation shows as a wrong value. */
-#include "internal.h"
+#include "memory.h"
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <vector>
@@ -14,6 +15,7 @@ namespace {
 struct Operation {
     uint64_t number; /* in order of submission */
     bool done;
+    Moment moment;
     std::vector<std::shared_ptr<Operation>> after;
     void (*run)(void *);
     void *argument;
@@ -23,14 +25,19 @@ using Handle = std::shared_ptr<Operation>;
 struct Stream {
     Handle last;
     bool blocking; /* takes turns with the default stream */
+    int slot;
+    Clock clock;
 };
 struct Event {
     Handle last;
+    Clock clock;
 };
 
-auto &streams = *new std::map<cudaStream_t, Stream>;
+auto &streams = *new std::map<cudaStream_t, Stream>{{nullptr, {nullptr, true, 0, {}}}};
 Handle last_fence;
 uint64_t submitted;
+Clock host; /* what the host has waited for */
+const Moment *running;
 
 void add(std::vector<Handle> &list, const Handle &operation) {
     if (operation && !operation->done) list.push_back(operation);
@@ -51,13 +58,34 @@ void run_up_to(const Handle &last) {
     for (auto &entry : needed) {
         Operation &operation = *entry.second;
         operation.done = true;
+        running = &operation.moment;
         operation.run(operation.argument);
+        running = nullptr;
         operation.after.clear();
     }
 }
 
-Handle make(void (*run)(void *), void *argument) {
-    return std::make_shared<Operation>(Operation{++submitted, false, {}, run, argument});
+/* The next operation of a stream, after those that its rules put before it. */
+Handle make(Stream &stream, void (*run)(void *), void *argument) {
+    Handle operation = std::make_shared<Operation>();
+    operation->number = ++submitted;
+    operation->run = run;
+    operation->argument = argument;
+    const bool is_default = &stream == &streams[nullptr];
+    for (auto &entry : streams) {
+        Stream &other = entry.second;
+        const bool turns =
+            (is_default && other.blocking) || (stream.blocking && &other == &streams[nullptr]);
+        if (&other != &stream && !turns) continue;
+        add(operation->after, other.last);
+        stream.clock.join(other.clock);
+    }
+    stream.clock.join(host);
+    const uint32_t count = ++stream.clock.count[stream.slot];
+    operation->moment = {stream.slot, count, stream.clock};
+    add(operation->after, last_fence);
+    stream.last = operation;
+    return operation;
 }
 
 void nothing(void *) {}
@@ -65,29 +93,24 @@ void nothing(void *) {}
 } // namespace
 
 void submit(cudaStream_t stream, void (*run)(void *), void *argument) {
-    if (!config().lazy) {
-        OpenMemory memory;
-        run(argument);
-        return;
-    }
-    Handle operation = make(run, argument);
-    if (!stream) {
-        for (auto &entry : streams)
-            if (entry.second.blocking || !entry.first) add(operation->after, entry.second.last);
-    } else {
-        add(operation->after, streams[stream].last);
-        if (streams[stream].blocking) add(operation->after, streams[nullptr].last);
-    }
-    add(operation->after, last_fence);
-    streams[stream].last = operation;
+    Handle operation = make(streams[stream], run, argument);
+    if (!config().lazy) run_up_to(operation);
 }
+
+const Moment *running_moment() { return running; }
+const Moment &last_moment(cudaStream_t stream) { return streams[stream].last->moment; }
+bool host_knows(const Moment &moment) { return host.count[moment.slot] >= moment.count; }
+bool streams_in_use() { return streams.size() > 1; }
 
 void submit_fence(void (*run)(void *), void *argument) {
     if (!config().lazy) {
         run(argument);
         return;
     }
-    Handle operation = make(run, argument);
+    Handle operation = std::make_shared<Operation>();
+    operation->number = ++submitted;
+    operation->run = run;
+    operation->argument = argument;
     for (auto &entry : streams) add(operation->after, entry.second.last);
     add(operation->after, last_fence);
     last_fence = operation;
@@ -95,12 +118,19 @@ void submit_fence(void (*run)(void *), void *argument) {
 
 void wait_stream(cudaStream_t stream) {
     auto it = streams.find(stream);
-    if (it != streams.end()) run_up_to(Handle(it->second.last));
+    if (it == streams.end()) return;
+    run_up_to(Handle(it->second.last));
+    host.join(it->second.clock);
+    host_waited();
 }
 
 void wait_all() {
-    for (auto &entry : streams) run_up_to(Handle(entry.second.last));
+    for (auto &entry : streams) {
+        run_up_to(Handle(entry.second.last));
+        host.join(entry.second.clock);
+    }
     run_up_to(Handle(last_fence));
+    host_waited();
 }
 
 } // namespace simt
@@ -111,7 +141,12 @@ extern "C" {
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags) {
     *stream = reinterpret_cast<cudaStream_t>(new char);
-    streams[*stream] = {nullptr, flags != cudaStreamNonBlocking};
+    static int created; /* slot 0 is the default stream's */
+    Stream &s = streams[*stream];
+    s = {nullptr, flags != cudaStreamNonBlocking, 1 + created++ % (clock_slots - 1), {}};
+    for (auto &entry : streams) /* continue the count of an earlier stream with this slot */
+        s.clock.count[s.slot] = std::max(s.clock.count[s.slot], entry.second.clock.count[s.slot]);
+    s.clock.join(host);
     return cudaSuccess;
 }
 cudaError_t cudaStreamCreate(cudaStream_t *stream) {
@@ -126,8 +161,10 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
 }
 cudaError_t cudaStreamQuery(cudaStream_t stream) {
     auto it = streams.find(stream);
-    return it == streams.end() || !it->second.last || it->second.last->done ? cudaSuccess
-                                                                            : cudaErrorNotReady;
+    if (it == streams.end()) return cudaErrorInvalidResourceHandle;
+    if (it->second.last && !it->second.last->done) return cudaErrorNotReady;
+    wait_stream(stream);
+    return cudaSuccess;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
     if (!streams.count(stream)) return cudaErrorInvalidResourceHandle;
@@ -152,21 +189,30 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 }
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
     auto it = streams.find(stream);
-    reinterpret_cast<Event *>(event)->last = it == streams.end() ? nullptr : it->second.last;
+    if (it == streams.end()) return cudaErrorInvalidResourceHandle;
+    *reinterpret_cast<Event *>(event) = {it->second.last, it->second.clock};
     return cudaSuccess;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
-    run_up_to(Handle(reinterpret_cast<Event *>(event)->last));
+    const Event &e = *reinterpret_cast<Event *>(event);
+    run_up_to(Handle(e.last));
+    host.join(e.clock);
+    host_waited();
     return cudaSuccess;
 }
 cudaError_t cudaEventQuery(cudaEvent_t event) {
-    const Handle &last = reinterpret_cast<Event *>(event)->last;
-    return !last || last->done ? cudaSuccess : cudaErrorNotReady;
+    const Event &e = *reinterpret_cast<Event *>(event);
+    return e.last && !e.last->done ? cudaErrorNotReady : cudaEventSynchronize(event);
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
-    if (!config().lazy) return cudaSuccess;
-    submit(stream, nothing, nullptr);
-    add(streams[stream].last->after, reinterpret_cast<Event *>(event)->last);
+    const Event &e = *reinterpret_cast<Event *>(event);
+    auto it = streams.find(stream);
+    if (it == streams.end()) return cudaErrorInvalidResourceHandle;
+    Handle operation = make(it->second, nothing, nullptr);
+    add(operation->after, e.last);
+    it->second.clock.join(e.clock);
+    operation->moment.before = it->second.clock;
+    if (!config().lazy) run_up_to(operation);
     return cudaSuccess;
 }
 /* The emulator's time is not a GPU's: none passes. */
