@@ -13,7 +13,7 @@
 #include "tensor/pool.h"
 
 static const char *data_folder, *csv, *images_folder, *cache_folder;
-static const char *window = "seed", *crop = "breast", *reduce = "0";
+static const char *window = "seed", *crop = "breast", *reduce = "off";
 static int64_t height = 955, width = 500, jobs = 0, compression = 0;
 static double margin = 0.01;
 static bool stats, strict, full_content;
@@ -33,8 +33,8 @@ static const mg_cli_option options[] = {
      0},
     {"margin", 0, MG_CLI_FLOAT, &margin, "F", "0.01", "around the breast, share of its length", 0,
      1},
-    {"reduce", 0, MG_CLI_CHOICE, &reduce, "0|1|2|3|4|auto", "0",
-     "decode JPEG 2000 at 1/2^N of its resolution", 0, 0},
+    {"j2k-reduce", 0, MG_CLI_STRING, &reduce, "auto|off|N", "off",
+     "decode JPEG 2000 at 1/2^N of its resolution; auto: what the network needs", 0, 0},
     {"jobs", 'j', MG_CLI_INT, &jobs, "N", "one per core", "worker threads", 1, 1024},
     {"compress", 0, MG_CLI_INT, &compression, "N", "0", "zlib level of cache entries, 0 none", 0,
      9},
@@ -165,8 +165,8 @@ static mg_status read_settings(mg_preprocess_settings *s, mg_error *err) {
     s->height = (uint32_t)height;
     s->width = (uint32_t)width;
     s->margin = (float)margin;
-    s->reduce = strcmp(reduce, "auto") == 0 ? MG_REDUCE_AUTO : atoi(reduce);
-    mg_status status = mg_window_from_name(window, &s->window, err);
+    mg_status status = mg_reduce_from_name(reduce, &s->reduce, err);
+    if (!status) status = mg_window_from_name(window, &s->window, err);
     return status ? status : mg_crop_from_name(crop, &s->crop, err);
 }
 

@@ -18,7 +18,7 @@ typedef struct mg_kept {
 } mg_kept;
 
 typedef struct mg_geometry {
-    uint32_t rows, columns; /* the original image, as decoded (after J2K reduction) */
+    uint32_t rows, columns; /* the original image, at its full resolution */
     uint32_t height, width; /* the network's input */
     mg_kept row, column;
     bool flip_horizontal, flip_vertical; /* the input was mirrored after resizing */

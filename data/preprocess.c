@@ -86,6 +86,30 @@ static void range(const float *v, const uint8_t *mask, size_t n, float *low, flo
     }
 }
 
+/* The same of an image from a wavelet's low-pass band, which overshoots at sharp edges by up to an
+ * eighth of the step, in lines one pixel wide: they must not stretch the range, nor darken what
+ * lies beside a background that then would not be the darkest value any more. So a value counts
+ * only where it fills a square of 2 x 2: the range of the closed and the opened image. */
+static void range_without_ringing(const mg_source *s, float *low, float *high) {
+    *low = INFINITY;
+    *high = -INFINITY;
+    for (uint32_t y = 0; y + 1 < s->rows; y++) {
+        const float *a = s->grey + (size_t)y * s->columns, *b = a + s->columns;
+        const uint8_t *p = s->mask + (size_t)y * s->columns, *q = p + s->columns;
+        for (uint32_t x = 0; x + 1 < s->columns; x++) {
+            if (s->has_mask && (p[x] | p[x + 1] | q[x] | q[x + 1])) continue;
+            float least = a[x], most = a[x];
+            const float others[3] = {a[x + 1], b[x], b[x + 1]};
+            for (int k = 0; k < 3; k++) {
+                least = others[k] < least ? others[k] : least;
+                most = others[k] > most ? others[k] : most;
+            }
+            if (most < *low) *low = most;
+            if (least > *high) *high = least;
+        }
+    }
+}
+
 /* v = (clip(v, low, high) - low) / (high - low), then 1 - v to invert. */
 static void normalise(float *v, size_t n, float low, float high, bool invert) {
     float span = high - low;
@@ -121,6 +145,11 @@ static mg_status to_unit_range(mg_source *s, const mg_preprocess_trace *trace, m
     range(s->grey, s->has_mask ? s->mask : NULL, n, &low, &high);
     if (!isfinite(low) || !isfinite(high))
         return mg_fail(err, MG_ERR_NUMERIC, "no pixel has a finite value");
+    if (s->reduce > 0 && low < high) {
+        float steady_low, steady_high;
+        range_without_ringing(s, &steady_low, &steady_high);
+        if (steady_low < steady_high) low = steady_low, high = steady_high;
+    }
     out->lowest = low;
     out->highest = high;
     if (low == high)
@@ -164,6 +193,35 @@ static mg_status crop(const mg_source *s, const mg_preprocess_settings *settings
     return MG_OK;
 }
 
+/* Kept rows of an image of n >> reduce rows (rounded up) as rows of the full one. */
+static mg_status enlarge(mg_kept *kept, int reduce, uint32_t n, mg_error *err) {
+    uint32_t unit = UINT32_C(1) << reduce;
+    if (!kept->list) {
+        uint32_t end = (kept->first + kept->count) * unit;
+        kept->first *= unit;
+        kept->count = (end < n ? end : n) - kept->first;
+        return MG_OK;
+    }
+    uint32_t *list = malloc((size_t)kept->count * unit * sizeof *list), count = 0;
+    if (!list) return mg_fail(err, MG_ERR_MEMORY, "crop: out of memory");
+    for (uint32_t i = 0; i < kept->count; i++)
+        for (uint32_t k = kept->list[i] * unit; k < (kept->list[i] + 1) * unit && k < n; k++)
+            list[count++] = k;
+    free(kept->list);
+    *kept = (mg_kept){.first = list[0], .count = count, .list = list};
+    return MG_OK;
+}
+
+/* Whatever was decoded, maps and outlines are drawn on the original. */
+static mg_status in_full_resolution(const mg_source *s, mg_geometry *g, mg_error *err) {
+    mg_status status = MG_OK;
+    if (s->reduce > 0) status = enlarge(&g->row, s->reduce, s->full_rows, err);
+    if (s->reduce > 0 && !status) status = enlarge(&g->column, s->reduce, s->full_columns, err);
+    g->rows = s->full_rows;
+    g->columns = s->full_columns;
+    return status;
+}
+
 static mg_status trace_cropped(const mg_source *s, const mg_geometry *g,
                                const mg_preprocess_trace *trace, mg_error *err) {
     float *pixels = malloc((size_t)g->row.count * g->column.count * sizeof *pixels), *to = pixels;
@@ -200,6 +258,7 @@ static mg_status finish(mg_preprocessor *p, const mg_preprocess_trace *trace, mg
     if (!status) status = crop(&p->source, s, g, err);
     if (!status && trace) status = trace_cropped(&p->source, g, trace, err);
     if (!status) status = mg_resize(p->source.grey, g, p->input, err);
+    if (!status) status = in_full_resolution(&p->source, g, err);
     if (!status) {
         out->pixels = malloc(n * sizeof *out->pixels);
         if (!out->pixels) status = mg_fail(err, MG_ERR_MEMORY, "preprocessing: out of memory");
@@ -233,7 +292,12 @@ mg_status mg_preprocess_pixels(mg_preprocessor *p, float *pixels, uint32_t rows,
     if (rows == 0 || columns == 0)
         return mg_fail(err, MG_ERR_ARG, "an image of %u x %u pixels", rows, columns);
     mg_source own = p->source;
-    p->source = (mg_source){.grey = pixels, .rows = rows, .columns = columns, .invert = invert};
+    p->source = (mg_source){.grey = pixels,
+                            .rows = rows,
+                            .columns = columns,
+                            .full_rows = rows,
+                            .full_columns = columns,
+                            .invert = invert};
     mg_status status = finish(p, NULL, out, err);
     p->source = own;
     return status;
@@ -244,7 +308,9 @@ mg_status mg_preprocess_display(mg_preprocessor *p, const char *path, float **pi
     *pixels = NULL;
     mg_prepared ranges = {0};
     mg_error inner = {0};
-    mg_status status = mg_source_read(&p->source, path, &p->settings, NULL, err);
+    mg_preprocess_settings full = p->settings;
+    full.reduce = 0;
+    mg_status status = mg_source_read(&p->source, path, &full, NULL, err);
     if (status) return status;
     status = to_unit_range(&p->source, NULL, &ranges, &inner);
     if (status) return mg_fail(err, status, "%s: %s", path, inner.message);

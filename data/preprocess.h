@@ -39,8 +39,9 @@ typedef struct mg_preprocess_settings {
     mg_window_mode window;
     mg_crop_mode crop;
     float margin; /* around the breast, as a fraction of its box's longer side; 0.01 */
-    int reduce;   /* JPEG 2000: decode at 1/2^n resolution; 0 full (default);
-                                MG_REDUCE_AUTO: the coarsest that still has height x width */
+    int reduce;   /* JPEG 2000: decode at 1/2^n resolution; 0 full (default); MG_REDUCE_AUTO: the
+                     coarsest that still has height x width pixels. Streams that have fewer levels
+                     give their coarsest; other codecs are not concerned. */
 } mg_preprocess_settings;
 
 mg_preprocess_settings mg_preprocess_defaults(void);
@@ -49,11 +50,14 @@ mg_preprocess_settings mg_preprocess_defaults(void);
  * Texts equal <=> settings equal. Parsing accepts any subset of the fields over the defaults. */
 void mg_preprocess_text(const mg_preprocess_settings *s, char *out, size_t size);
 mg_status mg_preprocess_parse(const char *text, mg_preprocess_settings *out, mg_error *err);
-/* Option values: "seed", "dicom", "none"; "breast", "zero", "none". */
+/* Option values: "seed", "dicom", "none"; "breast", "zero", "none"; "off", "auto" or a number. */
 const char *mg_window_name(mg_window_mode mode);
 const char *mg_crop_name(mg_crop_mode mode);
 mg_status mg_window_from_name(const char *name, mg_window_mode *out, mg_error *err);
 mg_status mg_crop_from_name(const char *name, mg_crop_mode *out, mg_error *err);
+mg_status mg_reduce_from_name(const char *name, int *out, mg_error *err);
+/* "off", "auto", "1" … in a buffer of at least 12 bytes. */
+const char *mg_reduce_name(int reduce, char out[12]);
 
 /* A network input with its history. */
 typedef struct mg_prepared {
@@ -95,8 +99,8 @@ mg_status mg_preprocess_file(mg_preprocessor *p, const char *path, const mg_prep
 mg_status mg_preprocess_pixels(mg_preprocessor *p, float *pixels, uint32_t rows, uint32_t columns,
                                bool invert, mg_prepared *out, mg_error *err);
 
-/* The image as a reader sees it, uncropped, [0,1], background dark, original geometry: what CAM
- * overlays are drawn on. *pixels is malloc'ed, *rows x *columns, and matches geometry.rows and
+/* The image as a reader sees it, uncropped, [0,1], background dark, original geometry and at full
+ * resolution whatever the settings: what CAM overlays are drawn on. *pixels is malloc'ed, *rows x *columns, and matches geometry.rows and
  * .columns of the same file prepared with the same settings. */
 mg_status mg_preprocess_display(mg_preprocessor *p, const char *path, float **pixels,
                                 uint32_t *rows, uint32_t *columns, mg_error *err);

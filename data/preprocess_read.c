@@ -15,8 +15,9 @@ mg_status mg_source_reserve(mg_source *s, uint32_t rows, uint32_t columns, mg_er
         return mg_fail(err, MG_ERR_FORMAT, "an image of %u x %u pixels", rows, columns);
     if (n > (size_t)1 << 28)
         return mg_fail(err, MG_ERR_MEMORY, "%u x %u pixels: more than 2^28", rows, columns);
-    s->rows = rows;
-    s->columns = columns;
+    s->rows = s->full_rows = rows;
+    s->columns = s->full_columns = columns;
+    s->reduce = 0;
     if (n <= s->capacity) return MG_OK;
     free(s->grey);
     free(s->mask);
@@ -53,6 +54,16 @@ static int choose_reduce(const mg_dicom_image *image, const mg_preprocess_settin
     return n;
 }
 
+/* Streams with fewer levels of resolution than asked for give their coarsest. */
+static mg_dicom_status read_grey(mg_source *s, mg_dicom *d, mg_dicom_grey_options *o,
+                                 mg_dicom_error *e) {
+    for (;; o->read.reduce--) {
+        *e = (mg_dicom_error){0};
+        mg_dicom_status status = mg_dicom_read_grey(d, 0, o, s->grey, e);
+        if (status != MG_DICOM_ERR_ARG || o->read.reduce == 0) return status;
+    }
+}
+
 /* The values before any step, for the trace only: a second decoding is no matter there. */
 static mg_status trace_stored(mg_source *s, mg_dicom *d, int reduce,
                               const mg_preprocess_trace *trace, mg_error *err) {
@@ -64,7 +75,7 @@ static mg_status trace_stored(mg_source *s, mg_dicom *d, int reduce,
         .no_presentation = true,
         .read = {.reduce = reduce, .rows = &rows, .columns = &columns},
     };
-    if (mg_dicom_read_grey(d, 0, &o, s->grey, &e)) return from_dicom(&e, err);
+    if (read_grey(s, d, &o, &e)) return from_dicom(&e, err);
     trace->stage(trace->arg, "stored", s->grey, rows, columns);
     return MG_OK;
 }
@@ -93,10 +104,11 @@ static mg_status read_pixels(mg_source *s, mg_dicom *d, const mg_preprocess_sett
         .read = {.reduce = reduce, .rows = &s->rows, .columns = &s->columns},
         .padding_mask = s->has_mask ? s->mask : NULL,
     };
-    if (mg_dicom_read_grey(d, 0, &o, s->grey, &e)) return from_dicom(&e, err);
+    if (read_grey(s, d, &o, &e)) return from_dicom(&e, err);
     if (s->rows == 0 || s->columns == 0)
         return mg_fail(err, MG_ERR_FORMAT, "nothing is left at 1/%d of the resolution",
-                       1 << reduce);
+                       1 << o.read.reduce);
+    s->reduce = s->rows == s->full_rows ? 0 : o.read.reduce; /* other codecs know no reduction */
     s->invert = strcmp(image.photometric, "MONOCHROME1") == 0;
     mg_dicom_window window;
     s->has_window = settings->window == MG_WINDOW_SEED && mg_dicom_window_of(d, 0, 0, &window) &&

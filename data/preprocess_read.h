@@ -6,10 +6,12 @@
 
 /* A source image in buffers that grow and are used again. */
 typedef struct mg_source {
-    float *grey;     /* rows*columns: modality units, or VOI output under MG_WINDOW_DICOM */
-    uint8_t *mask;   /* rows*columns, 1 where pixel padding; only meaningful with has_mask */
-    size_t capacity; /* pixels both buffers hold */
-    uint32_t rows, columns;
+    float *grey;            /* rows*columns: modality units, or VOI output under MG_WINDOW_DICOM */
+    uint8_t *mask;          /* rows*columns, 1 where pixel padding; only meaningful with has_mask */
+    size_t capacity;        /* pixels both buffers hold */
+    uint32_t rows, columns; /* of the buffers */
+    uint32_t full_rows, full_columns; /* of the image: 2^reduce times as many, save for the rest */
+    int reduce;                       /* JPEG 2000 was decoded at 1/2^reduce */
     bool has_mask, invert, has_window;
     double center, width; /* of the first window, with has_window (MG_WINDOW_SEED only) */
     char warning[96];

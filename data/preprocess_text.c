@@ -34,6 +34,23 @@ mg_status mg_crop_from_name(const char *name, mg_crop_mode *out, mg_error *err) 
     return mg_fail(err, MG_ERR_ARG, "crop \"%.40s\": choose breast, zero or none", name);
 }
 
+mg_status mg_reduce_from_name(const char *name, int *out, mg_error *err) {
+    int n = 0, used = 0;
+    if (strcmp(name, "off") == 0) return *out = 0, MG_OK;
+    if (strcmp(name, "auto") == 0) return *out = MG_REDUCE_AUTO, MG_OK;
+    if (name[0] >= '0' && name[0] <= '9' && sscanf(name, "%2d%n", &n, &used) == 1 && !name[used] &&
+        n <= 32)
+        return *out = n, MG_OK;
+    return mg_fail(err, MG_ERR_ARG, "reduction \"%.40s\": choose off, auto or 0 … 32", name);
+}
+
+const char *mg_reduce_name(int reduce, char out[12]) {
+    if (reduce == MG_REDUCE_AUTO) return "auto";
+    if (reduce == 0) return "off";
+    snprintf(out, 12, "%d", reduce);
+    return out;
+}
+
 void mg_preprocess_text(const mg_preprocess_settings *s, char *out, size_t size) {
     char reduce[16] = "auto";
     char margin[32];

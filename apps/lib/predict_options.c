@@ -33,6 +33,8 @@ static const mg_cli_option options[] = {
      "must agree with the model", 0, 0},
     {"crop", 0, MG_CLI_CHOICE, T(crop), "breast|zero|none", "the model's",
      "must agree with the model", 0, 0},
+    {"j2k-reduce", 0, MG_CLI_STRING, T(j2k_reduce), "auto|off|N", "the model's",
+     "must agree with the model", 0, 0},
     {"cache", 0, MG_CLI_STRING, T(cache), "DIR", "none", "keep prepared images here", 0, 0},
     {"trace", 0, MG_CLI_STRING, T(trace), "DIR", NULL,
      "write every stage of every image as .safetensors", 0, 0},

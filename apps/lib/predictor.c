@@ -21,6 +21,11 @@ double mg_predictor_calibrated(const mg_predictor *p, double probability) {
 
 /* The model's contract: options that say otherwise are refused, not obeyed. */
 static mg_status check_contract(const mg_model *m, const char *path, mg_error *err) {
+    int reduce = m->card.input.reduce;
+    if (mg_predict.j2k_reduce) {
+        mg_status s = mg_reduce_from_name(mg_predict.j2k_reduce, &reduce, err);
+        if (s) return s;
+    }
     mg_window_mode window = m->card.input.window;
     mg_crop_mode crop = m->card.input.crop;
     if (mg_predict.window) mg_window_from_name(mg_predict.window, &window, NULL);
@@ -35,6 +40,12 @@ static mg_status check_contract(const mg_model *m, const char *path, mg_error *e
                        "%s was trained with --crop %s; another one would feed it "
                        "images it has never seen",
                        path, mg_crop_name(m->card.input.crop));
+    char name[12];
+    if (reduce != m->card.input.reduce)
+        return mg_fail(err, MG_ERR_ARG,
+                       "%s was trained with --j2k-reduce %s; another one would feed it "
+                       "images that differ in detail",
+                       path, mg_reduce_name(m->card.input.reduce, name));
     return MG_OK;
 }
 

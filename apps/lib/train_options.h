@@ -13,7 +13,7 @@ typedef struct mg_train_options {
     const char *data, *csv, *out, *cache, *split;
     double validation_fraction;
     int64_t height, width;
-    const char *window, *crop;
+    const char *window, *crop, *j2k_reduce;
     bool imagenet_norm;
     /* model */
     const char *arch, *pretrained, *pretrained_format;

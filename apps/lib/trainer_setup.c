@@ -105,6 +105,7 @@ static mg_status fill_card(mg_trainer *t, mg_error *err) {
     c->input.width = (uint32_t)mg_train.width;
     mg_status s = mg_window_from_name(mg_train.window, &c->input.window, err);
     if (!s) s = mg_crop_from_name(mg_train.crop, &c->input.crop, err);
+    if (!s) s = mg_reduce_from_name(mg_train.j2k_reduce, &c->input.reduce, err);
     c->imagenet_norm = mg_train.imagenet_norm;
     mg_aggregation_parse(mg_train.aggregation, &c->aggregation);
     c->image_threshold = c->breast_threshold = 0.5;

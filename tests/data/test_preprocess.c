@@ -137,9 +137,52 @@ Test(preprocess, reduced_jpeg_2000) {
     s.reduce = MG_REDUCE_AUTO;
     mammogram_file m = {.transfer_syntax = "1.2.840.10008.1.2.4.90"};
     mg_prepared p = prepare(&m, &s);
-    cr_assert(p.geometry.rows == 60 && p.geometry.columns == 45, "half: %u x %u", p.geometry.rows,
-              p.geometry.columns);
+    const mg_geometry *g = &p.geometry;
+    cr_assert(g->rows == 120 && g->columns == 90 && g->row.count == 120 && g->column.count == 90,
+              "geometry is that of the original");
+    cr_assert(p.lowest > 0 && p.highest < 4000, "half the resolution knows no single bright pixel");
     mg_prepared_free(&p);
+    s.reduce = 9; /* the file has fewer levels */
+    p = prepare(&m, &s);
+    mg_prepared_free(&p);
+    m.transfer_syntax = "1.2.840.10008.1.2.4.70"; /* no such thing there */
+    p = prepare(&m, &s);
+    cr_assert(p.lowest == 20 && p.highest == 4000);
+    mg_prepared_free(&p);
+}
+
+static uint32_t end_of(const mg_kept *k) {
+    return (k->list ? k->list[k->count - 1] : k->first + k->count - 1) + 1;
+}
+
+/* The low-pass band overshoots beside a marker and the breast's edge. Neither may darken the
+ * background's surroundings below it, whose rows and columns would then all be kept. */
+Test(preprocess, ringing_does_not_defeat_the_crop) {
+    static const char *const kinds[] = {"MONOCHROME2", "MONOCHROME1"};
+    for (int k = 0; k < 2; k++)
+        for (int crop = MG_CROP_BREAST; crop <= MG_CROP_ZERO; crop++) {
+            mg_preprocess_settings s = settings(MG_WINDOW_SEED, (mg_crop_mode)crop);
+            mammogram_file m = {.rows = 480,
+                                .columns = 360,
+                                .background = 300,
+                                .marker = 3300,
+                                .photometric = kinds[k],
+                                .transfer_syntax = "1.2.840.10008.1.2.4.90"};
+            mg_prepared full = prepare(&m, &s);
+            s.reduce = MG_REDUCE_AUTO;
+            mg_prepared fast = prepare(&m, &s);
+            const mg_kept *a[2] = {&full.geometry.row, &full.geometry.column};
+            const mg_kept *b[2] = {&fast.geometry.row, &fast.geometry.column};
+            for (int i = 0; i < 2; i++)
+                cr_assert(abs((int)a[i]->first - (int)b[i]->first) <= 8 &&
+                              abs((int)end_of(a[i]) - (int)end_of(b[i])) <= 8,
+                          "%s, crop %s: %u to %u instead of %u to %u", kinds[k],
+                          mg_crop_name((mg_crop_mode)crop), b[i]->first, end_of(b[i]), a[i]->first,
+                          end_of(a[i]));
+            cr_assert(end_of(a[1]) < 300, "there is something to crop");
+            mg_prepared_free(&full);
+            mg_prepared_free(&fast);
+        }
 }
 
 Test(preprocess, crop_finds_the_breast) {

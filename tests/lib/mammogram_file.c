@@ -1,5 +1,6 @@
 #include "tests/lib/mammogram_file.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,11 @@ uint16_t mammogram_stored(const mammogram_file *m, uint32_t y, uint32_t x) {
     mg_rng_key key = {.seed = f.seed, .purpose = MG_RNG_TEST, .epoch = y};
     uint32_t texture = mg_rng_below(&key, x, 600);
     double dy = ((double)y - f.rows / 2.0) / (f.rows * 0.35), dx = (double)x / (f.columns * 0.6);
-    uint32_t value = dy * dy + dx * dx < 1 ? 1500 + texture : 20 + texture / 60;
+    uint32_t dark = f.background ? (uint32_t)f.background : 20 + texture / 60;
+    uint32_t value = dy * dy + dx * dx < 1 ? 1500 + texture : dark;
+    bool barred =
+        y > f.rows / 5 && y < f.rows / 4 && x > 2 * f.columns / 3 && x < 3 * f.columns / 4;
+    if (f.marker && barred) value = (uint32_t)f.marker;
     if (y == f.rows / 2 && x == f.columns / 4) value = 4000;
     return (uint16_t)(strcmp(f.photometric, "MONOCHROME1") == 0 ? 4095 - value : value);
 }

@@ -14,6 +14,8 @@ typedef struct mammogram_file {
     const char *function;        /* VOI LUT Function or NULL */
     int padding;                 /* Pixel Padding Value, put into the top 10 rows; 0: none */
     int constant;                /* every pixel this value; 0: the picture */
+    int background;              /* outside the breast, everywhere the same; 0: a little texture */
+    int marker;                  /* value of a bar in the top right quarter; 0: none */
     const char *patient, *laterality, *view; /* NULL: left out */
 } mammogram_file;
 
