@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "apps/lib/audit.h"
+#include "apps/lib/audit_device.h"
 #include "apps/lib/audit_launches.h"
 #include "apps/lib/cli.h"
 #include "data/files.h"
@@ -24,7 +25,8 @@ static const mg_cli_option options[] = {
     {"html", 0, MG_CLI_STRING, &html, "FILE|DIR", NULL,
      "write the atlas: one page (.html), or a page per op", 0, 0},
     {"source", 0, MG_CLI_STRING, &source, "DIR", ".", "source tree that --html reads", 0, 0},
-    {"device", 0, MG_CLI_CHOICE, &device, "cpu|reference", "cpu", "whose kernels", 0, 0},
+    {"device", 0, MG_CLI_STRING, &device, "cpu|reference|simt|cuda[:N]", "cpu",
+     "whose kernels (simt: CUDA's in the emulator, under its race checker)", 0, 0},
     {"threads", 't', MG_CLI_INT, &threads, "N", "one per core", "threads for timing", 1, 1024},
     {"model", 0, MG_CLI_STRING, &model.arch, "NAME", NULL,
      "time a network (b0 to b7, pico) layer by layer instead", 0, 0},
@@ -63,12 +65,6 @@ typedef struct audit {
     bool timed;
 } audit;
 
-static mg_device chosen_device(void) {
-    for (int d = 0; d < MG_DEVICE_COUNT; d++)
-        if (strcmp(device, mg_device_name((mg_device)d)) == 0) return (mg_device)d;
-    return MG_DEVICE_CPU;
-}
-
 static int choose(audit *a, int argc, char **argv) {
     for (int i = 0; i < argc; i++) {
         mg_op_id id = mg_op_find(argv[i]);
@@ -81,13 +77,17 @@ static int choose(audit *a, int argc, char **argv) {
 }
 
 static mg_status run(audit *a, mg_error *err) {
-    mg_status s = mg_audit_pools_open(&a->pools, err);
+    mg_device chosen = MG_DEVICE_CPU;
+    mg_status s = mg_audit_device_open(device, &chosen, err);
+    if (!s) s = mg_audit_pools_open(&a->pools, err);
     a->pool = mg_pool_create((int)threads);
     if (!s && !a->pool) s = mg_fail(err, MG_ERR_MEMORY, "no thread pool");
-    a->timed = !quick && !docs && !html;
+    /* Time in the emulator says nothing about a GPU. */
+    a->timed =
+        !quick && !docs && !html && (chosen == MG_DEVICE_CPU || chosen == MG_DEVICE_REFERENCE);
     if (!s && a->timed) s = mg_machine_measure(a->pool, &a->machine, err);
     for (size_t i = 0; i < a->count && !s; i++) {
-        s = mg_audit_run(a->id[i], chosen_device(), &a->pools, &a->op[i], err);
+        s = mg_audit_run(a->id[i], chosen, &a->pools, &a->op[i], err);
         if (!s && a->timed) s = mg_audit_measure(&a->op[i], a->pool, seconds, err);
     }
     return s;
@@ -101,7 +101,10 @@ static mg_status show(const audit *a, bool page, mg_error *err) {
     if (docs || html || s) return s;
     if (json) return mg_audit_print_json(a->op, a->count, machine, err);
     if (!page) mg_audit_print_table(a->op, a->count, machine);
-    for (size_t i = 0; page && i < a->count; i++) mg_audit_print_page(&a->op[i], machine);
+    for (size_t i = 0; page && i < a->count; i++) {
+        mg_audit_print_page(&a->op[i], machine);
+        mg_audit_print_gpu(&a->op[i], source);
+    }
     return MG_OK;
 }
 
@@ -140,5 +143,6 @@ int main(int argc, char **argv) {
     }
     mg_audit_pools_close(&a.pools);
     mg_pool_destroy(a.pool);
+    if (err.code == MG_ERR_ARG) return MG_EXIT_USAGE;
     return failed ? MG_EXIT_FAILED : MG_EXIT_DONE;
 }

@@ -7,6 +7,15 @@
 MG_OP_LIST(MG_CUDA_DECLARE)
 #define MG_CUDA_ROW(name) &mg_cuda_##name,
 
+#ifndef __CUDACC__
+namespace simt {
+int finding_count(); /* tests/simt/report.cc */
+}
+#define findings simt::finding_count
+#else
+#define findings NULL
+#endif
+
 extern "C" __attribute__((visibility("default"))) const mg_device_plugin mg_device_plugin_table = {
     MG_DEVICE_PLUGIN_VERSION,
     MG_OP_COUNT,
@@ -28,5 +37,6 @@ extern "C" __attribute__((visibility("default"))) const mg_device_plugin mg_devi
     mg_cuda_squared_norm,
     mg_cuda_record,
     mg_cuda_gemm_precision,
+    findings,
     NULL,
 };

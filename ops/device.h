@@ -65,6 +65,7 @@ typedef struct mg_device_plugin {
     void (*record)(void (*sink)(void *arg, const mg_launch *launch), void *arg);
     /* GEMM arithmetic: 0 f32, 1 TF32, 2 bf16 inputs with f32 sums. */
     void (*gemm_precision)(int mode);
+    int (*findings)(void); /* of the emulator's checker so far; NULL where there is none */
     const struct mg_device_imaging *imaging; /* preprocessing (ops/imaging.h) */
 } mg_device_plugin;
 

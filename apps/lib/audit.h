@@ -19,6 +19,7 @@ typedef enum mg_audit_check {
     MG_AUDIT_GUARDS,   /* nothing written outside buffers, everything inside written, no NaN */
     MG_AUDIT_REPEAT,   /* two runs, the same bits */
     MG_AUDIT_BITS,     /* the same bits on every instruction set, with 1, 2 and 3 threads */
+    MG_AUDIT_RACES,    /* the emulator's checker found nothing */
     MG_AUDIT_CHECKS
 } mg_audit_check;
 
@@ -95,6 +96,8 @@ double mg_audit_bounds(double share);
 /* machine may be NULL: no timing. */
 void mg_audit_print_table(const mg_audit_op *ops, size_t count, const mg_machine *machine);
 void mg_audit_print_page(const mg_audit_op *a, const mg_machine *machine);
+/* The page's part about CUDA kernels; `source` is the tree with build/cuda. */
+void mg_audit_print_gpu(const mg_audit_op *a, const char *source);
 mg_status mg_audit_print_json(const mg_audit_op *ops, size_t count, const mg_machine *machine,
                               mg_error *err);
 /* A Markdown page per op and index.md into `folder`; nothing in them depends on the machine. */

@@ -190,6 +190,7 @@ static mg_status one_op(mg_text *t, const mg_audit_op *a, const char *source, mg
     checks(t, a);
     counters(t, a);
     inputs(t, a->op);
+    mg_audit_html_gpu(t, a, source);
     mg_text_add(t, "<div><h3>Source</h3><p>");
     mg_text_escaped(t, a->op->source);
     mg_text_add(t, "</p></div></div>\n");

@@ -10,4 +10,7 @@ extern const char mg_audit_style[];
 mg_status mg_audit_html_sources(mg_text *t, const mg_audit_op *a, const char *source,
                                 mg_error *err);
 
+/* Estimates for GPUs and what ptxas said, two entries of the facts. */
+void mg_audit_html_gpu(mg_text *t, const mg_audit_op *a, const char *source);
+
 #endif

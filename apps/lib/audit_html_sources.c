@@ -26,8 +26,11 @@ static mg_status read_source(const char *folder, const char *name, char **out, m
 
 /* Headers that every op shares say nothing about this one. */
 static bool telling(const char *name) {
-    return strncmp(name, "ops/", 4) == 0 && strcmp(name, "ops/op.h") != 0 &&
-           strcmp(name, "ops/table.h") != 0 && strcmp(name, "ops/cpu/vec.h") != 0;
+    static const char *const shared[] = {"ops/op.h", "ops/table.h", "ops/cpu/vec.h",
+                                         "cuda/kernel.h", "cuda/runtime.h"};
+    for (size_t i = 0; i < sizeof shared / sizeof *shared; i++)
+        if (strcmp(name, shared[i]) == 0) return false;
+    return strncmp(name, "ops/", 4) == 0 || strncmp(name, "cuda/", 5) == 0;
 }
 
 static void collect(headers *h, const char *text) {
@@ -64,14 +67,18 @@ static mg_status figure(mg_text *t, const char *folder, const char *name, const 
 
 mg_status mg_audit_html_sources(mg_text *t, const mg_audit_op *a, const char *source,
                                 mg_error *err) {
-    char reference[96], kernel[96];
+    char reference[96], kernel[96], cuda[96];
     headers h = {0};
     snprintf(reference, sizeof reference, "ops/%s.c", a->op->name);
     snprintf(kernel, sizeof kernel, "ops/cpu/%s.c", a->op->name);
-    mg_text_add(t,
-                "<p class=\"soft key\"><i></i>forward <i></i>backward</p>\n<div class=\"pair\">");
+    snprintf(cuda, sizeof cuda, "cuda/%s.cu", a->op->name);
+    mg_text_add(t, "<p class=\"soft key\"><i></i>forward <i></i>backward</p>\n"
+                   "<details open><summary>Reference: the definition</summary>\n");
     mg_status s = figure(t, source, reference, "reference and cases", &h, err);
+    mg_text_add(t, "</details>\n<div class=\"pair\">");
     if (!s) s = figure(t, source, kernel, "CPU, every instruction set", &h, err);
+    if (!s)
+        s = figure(t, source, cuda, "GPU (checked in the emulator, not yet run on one)", &h, err);
     mg_text_add(t, "</div>\n");
     for (int i = 0; i < h.count && !s; i++) { /* collects on the way: headers of headers too */
         mg_text_format(t, "<details%s><summary><code>%s</code></summary>\n",

@@ -20,12 +20,12 @@ static void print_work(double flops, double bytes, double seconds, const mg_mach
 }
 
 static void print_row(const mg_audit_op *a, const mg_machine *m) {
-    printf("%-19s %-4s fwd %5.2f %6s %-4s%-4s%-4s", a->op->name, mg_device_name(a->device),
+    printf("%-19s %-4s fwd %5.2f %6s %-4s%-4s%-4s%-5s", a->op->name, mg_device_name(a->device),
            a->forward_error, "", say(a->verdict[MG_AUDIT_GUARDS]), say(a->verdict[MG_AUDIT_REPEAT]),
-           say(a->verdict[MG_AUDIT_BITS]));
+           say(a->verdict[MG_AUDIT_BITS]), say(a->verdict[MG_AUDIT_RACES]));
     print_work(a->cost.forward_flops, a->cost.forward_bytes, a->time.forward, m);
     if (!a->has_backward) return;
-    printf("%-19s %-4s bwd %5.2f %6.0e %-12s", "", "", a->backward_error, a->gradient_error, "");
+    printf("%-19s %-4s bwd %5.2f %6.0e %-17s", "", "", a->backward_error, a->gradient_error, "");
     print_work(a->cost.backward_flops, a->cost.backward_bytes, a->time.backward, m);
 }
 
@@ -45,8 +45,9 @@ static void print_machine(const mg_machine *m) {
 void mg_audit_print_table(const mg_audit_op *ops, size_t count, const mg_machine *m) {
     size_t failed = 0, cases = 0;
     if (m) print_machine(m);
-    printf("%-19s %-4s %3s %5s %6s %-4s%-4s%-4s %7s %6s %5s%s\n", "op", "dev", "", "error", "grad",
-           "mem", "rep", "isa", "MFLOP", "MB", "F/B", m ? "      ms GFLOPS  GB/s roof" : "");
+    printf("%-19s %-4s %3s %5s %6s %-4s%-4s%-4s%-5s %7s %6s %5s%s\n", "op", "dev", "", "error",
+           "grad", "mem", "rep", "isa", "race", "MFLOP", "MB", "F/B",
+           m ? "      ms GFLOPS  GB/s roof" : "");
     for (size_t i = 0; i < count; i++) {
         print_row(&ops[i], m);
         failed += ops[i].failed;
@@ -59,6 +60,7 @@ void mg_audit_print_table(const mg_audit_op *ops, size_t count, const mg_machine
         "mem    guards around every buffer whole, every element written    rep  two runs, same "
         "bits\n"
         "isa    the same bits on scalar, AVX2 and AVX-512, with 1, 2 and 3 threads\n"
+        "race   nothing found by the emulator's race and memory checker (--device simt)\n"
         "MFLOP, MB, F/B   compulsory work of a typical call in B4 at 955 x 500, and its "
         "intensity\n");
     if (m)
@@ -144,8 +146,8 @@ void mg_audit_print_page(const mg_audit_op *a, const mg_machine *m) {
                mg_audit_check_meaning((mg_audit_check)i));
     if (op->waiver) printf("    waiver         %s\n", op->waiver);
     printf("\nsource      %s\n", op->source);
-    printf("read        ops/%s.c (reference, cases), ops/cpu/%s.c (kernel)\n\n", op->name,
-           op->name);
+    printf("read        ops/%s.c (reference, cases), ops/cpu/%s.c, cuda/%s.cu\n\n", op->name,
+           op->name, op->name);
     print_failures(a);
 }
 

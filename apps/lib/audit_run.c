@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "apps/lib/audit.h"
+#include "apps/lib/audit_device.h"
 #include "ops/cpu/dispatch.h"
 
 const char *mg_device_name(mg_device device) {
@@ -14,8 +15,8 @@ const char *mg_device_name(mg_device device) {
 }
 
 const char *mg_audit_check_name(mg_audit_check check) {
-    static const char *const names[MG_AUDIT_CHECKS] = {"bound", "gradient", "guards", "repeat",
-                                                       "bits"};
+    static const char *const names[MG_AUDIT_CHECKS] = {"bound",  "gradient", "guards",
+                                                       "repeat", "bits",     "races"};
     return names[check];
 }
 
@@ -26,6 +27,7 @@ const char *mg_audit_check_meaning(mg_audit_check check) {
         "nothing is written outside a buffer, every element inside is, and none is NaN",
         "two runs give the same bits",
         "the same bits on every instruction set of the machine, with 1, 2 and 3 threads",
+        "no race, missing barrier, overrun or read of unwritten memory (simt, emulator's checker)",
     };
     return meanings[check];
 }
@@ -88,7 +90,8 @@ static mg_status check_bits(mg_op_id id, mg_audit_case *c, const mg_trial *want,
 
 static mg_status check_case(mg_op_id id, mg_device device, const mg_audit_pools *pools,
                             mg_audit_case *c, mg_error *err) {
-    const mg_kernels *kernels = mg_op_kernels(id, device, MG_F32);
+    const mg_kernels *kernels = mg_audit_kernels(id, device);
+    int findings = mg_audit_findings(device);
     mg_error why = {0};
     mg_trial first = {0}, second = {0};
     mg_status s = run_once(&first, id, c->test_case, kernels, pools->pool[1], err);
@@ -107,6 +110,10 @@ static mg_status check_case(mg_op_id id, mg_device device, const mg_audit_pools 
     mg_error_clear(&why);
     s = mg_check_device(id, c->test_case, kernels, pools->pool[1], &c->error, &why);
     judge(c, MG_AUDIT_BOUND, s == MG_OK, "%s", why.message);
+    if (findings >= 0) {
+        int more = mg_audit_findings(device) - findings;
+        judge(c, MG_AUDIT_RACES, more == 0, "the checker found %d faults (told above)", more);
+    }
     if (!c->has_backward) return MG_OK;
     mg_error_clear(&why);
     s = mg_check_gradient(mg_op_get(id, MG_F64), c->test_case, &c->gradient, &why);
@@ -135,7 +142,7 @@ static void summarise(mg_audit_op *a) {
 mg_status mg_audit_run(mg_op_id id, mg_device device, const mg_audit_pools *pools, mg_audit_op *a,
                        mg_error *err) {
     *a = (mg_audit_op){.id = id, .op = mg_op_get(id, MG_F32), .device = device};
-    if (!mg_op_kernels(id, device, MG_F32))
+    if (!mg_audit_kernels(id, device))
         return mg_fail(err, MG_ERR_DEVICE, "%s: device %s has no kernel", a->op->name,
                        mg_device_name(device));
     a->cases = calloc((size_t)a->op->case_count, sizeof *a->cases);
