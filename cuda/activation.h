@@ -38,8 +38,7 @@ static inline void mg_epilogue(float *y, const float *b, const float *residual, 
     const double elements = (double)rows * (double)n;
     mg_cuda_cost(elements * (residual ? 12 : 8), elements * (silu ? 6 : 1));
     const bool wide = mg_lane_width(n, y, b, residual, NULL) == 4;
-    if (wide && silu)
-        mg_each_channel<4>(mg_epilogue_step<4, true>{y, b, residual}, 1, rows, n);
+    if (wide && silu) mg_each_channel<4>(mg_epilogue_step<4, true>{y, b, residual}, 1, rows, n);
     else if (wide) mg_each_channel<4>(mg_epilogue_step<4, false>{y, b, residual}, 1, rows, n);
     else if (silu) mg_each_channel<1>(mg_epilogue_step<1, true>{y, b, residual}, 1, rows, n);
     else mg_each_channel<1>(mg_epilogue_step<1, false>{y, b, residual}, 1, rows, n);

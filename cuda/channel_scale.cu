@@ -22,16 +22,14 @@ template <int L, bool ADD> struct channel_scale_step {
     }
 };
 
-template <bool ADD>
-static void scale_all(const mg_op_call *c, const float *x, float *y) {
+template <bool ADD> static void scale_all(const mg_op_call *c, const float *x, float *y) {
     const int64_t *d = c->y_shape.dim, pixels = d[1] * d[2];
     const float *s = (const float *)c->x[1];
     const double elements = (double)mg_shape_elements(&c->y_shape);
     mg_cuda_cost(elements * (ADD ? 12 : 8), elements * (ADD ? 2 : 1));
     if (mg_lane_width(d[3], x, s, y, NULL) == 4)
         mg_each_channel<4>(channel_scale_step<4, ADD>{x, s, y}, d[0], pixels, d[3]);
-    else
-        mg_each_channel<1>(channel_scale_step<1, ADD>{x, s, y}, d[0], pixels, d[3]);
+    else mg_each_channel<1>(channel_scale_step<1, ADD>{x, s, y}, d[0], pixels, d[3]);
 }
 
 static void forward(const mg_op_call *c) {

@@ -12,8 +12,7 @@
 enum { MG_CHANNEL_THREADS = 256, MG_CHANNEL_STEPS = 8 };
 
 /* f(i, s): i is the element index, s the index [image, channel] of the first of L elements. */
-template <int L, class F>
-__global__ void __launch_bounds__(MG_CHANNEL_THREADS)
+template <int L, class F> __global__ void __launch_bounds__(MG_CHANNEL_THREADS)
     channels_kernel(F f, int64_t pieces, int lanes, int64_t blocks) {
     const int64_t image = blockIdx.x / blocks;
     int64_t i = blockIdx.x % blocks * (MG_CHANNEL_THREADS * MG_CHANNEL_STEPS) + threadIdx.x;

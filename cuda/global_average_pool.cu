@@ -38,8 +38,7 @@ static void backward(const mg_op_call *c) {
     mg_cuda_cost(8 * elements, 2 * elements);
     if (mg_lane_width(d[3], dy, dx, NULL, NULL) == 4)
         mg_each_channel<4>(pool_spread<4>{dy, dx, share}, d[0], pixels, d[3]);
-    else
-        mg_each_channel<1>(pool_spread<1>{dy, dx, share}, d[0], pixels, d[3]);
+    else mg_each_channel<1>(pool_spread<1>{dy, dx, share}, d[0], pixels, d[3]);
 }
 
 static size_t scratch_bytes(const mg_op_call *c, bool backward, int threads) {

@@ -14,9 +14,7 @@
 
 enum { MG_TILE_CHANNELS = 32 };
 
-template <int L> struct __align__(4 * L) mg_lanes {
-    float v[L];
-};
+template <int L> struct __align__(4 * L) mg_lanes { float v[L]; };
 
 template <int L> __device__ __forceinline__ mg_lanes<L> mg_splat(float value) {
     mg_lanes<L> r;
@@ -46,20 +44,17 @@ template <int L> __device__ __forceinline__ mg_lanes<L> mg_load_if(bool inside, 
 template <int L> __device__ __forceinline__ void mg_store(float *p, const mg_lanes<L> &a) {
     if constexpr (L == 4)
         *reinterpret_cast<float4 *>(p) = make_float4(a.v[0], a.v[1], a.v[2], a.v[3]);
-    else
-        *p = a.v[0];
+    else *p = a.v[0];
 }
 
 /* sum += a b, channel by channel. */
-template <int L>
-__device__ __forceinline__ void mg_fma(mg_lanes<L> &sum, const mg_lanes<L> &a,
-                                       const mg_lanes<L> &b) {
+template <int L> __device__ __forceinline__ void mg_fma(mg_lanes<L> &sum, const mg_lanes<L> &a,
+                                                        const mg_lanes<L> &b) {
 #pragma unroll
     for (int l = 0; l < L; l++) sum.v[l] = fmaf(a.v[l], b.v[l], sum.v[l]);
 }
 
-template <int L>
-__device__ __forceinline__ void mg_add(mg_lanes<L> &sum, const mg_lanes<L> &a) {
+template <int L> __device__ __forceinline__ void mg_add(mg_lanes<L> &sum, const mg_lanes<L> &a) {
 #pragma unroll
     for (int l = 0; l < L; l++) sum.v[l] += a.v[l];
 }
@@ -67,8 +62,7 @@ __device__ __forceinline__ void mg_add(mg_lanes<L> &sum, const mg_lanes<L> &a) {
 /* 4 when channels come in fours and every given array is aligned (NULL counts as aligned). */
 static inline int mg_lane_width(int64_t channels, const void *a, const void *b, const void *c,
                                 const void *d) {
-    const bool aligned =
-        mg_aligned16(a) && mg_aligned16(b) && mg_aligned16(c) && mg_aligned16(d);
+    const bool aligned = mg_aligned16(a) && mg_aligned16(b) && mg_aligned16(c) && mg_aligned16(d);
     return channels % 4 == 0 && aligned ? 4 : 1;
 }
 

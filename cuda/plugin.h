@@ -15,6 +15,10 @@ void mg_cuda_describe(char *out, size_t size);
 void mg_cuda_record(void (*sink)(void *arg, const mg_launch *launch), void *arg);
 void mg_cuda_gemm_precision(int mode);
 
+bool mg_cuda_staging_open(void);
+void mg_cuda_staging_close(void);
+void mg_cuda_staged_write(void *device, const void *host, size_t bytes);
+
 void mg_cuda_update(const mg_update_rule *rule, const mg_update_tensor *tensors, int count);
 void mg_cuda_zero_grad(const mg_update_tensor *tensors, int count);
 void mg_cuda_scale_grad(const mg_update_tensor *tensors, int count, float factor);

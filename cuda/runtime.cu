@@ -138,10 +138,7 @@ static void device_free(void *block) {
 
 static void device_write(void *device, const void *host, size_t bytes) {
     if (state.failure[0] || state.sink) return;
-    mg_cuda_ok(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, state.compute),
-               "copying to the device");
-    /* The caller may reuse its memory at once; inputs that should overlap go through staging.cu. */
-    mg_cuda_ok(cudaStreamSynchronize(state.compute), "copying to the device");
+    mg_cuda_staged_write(device, host, bytes);
 }
 
 static void device_read(void *host, const void *device, size_t bytes) {
@@ -222,12 +219,14 @@ bool mg_cuda_open(int ordinal) {
         return false;
     }
     mg_cuda_gemm_precision(state.gemm_mode);
-    state.open = true;
-    return true;
+    state.open = mg_cuda_staging_open();
+    return state.open;
 }
 
 void mg_cuda_close(void) {
     if (!state.open) return;
+    cudaStreamSynchronize(state.compute);
+    mg_cuda_staging_close();
     cublasDestroy(state.blas);
     cudaStreamDestroy(state.compute);
     cudaStreamDestroy(state.copies);

@@ -44,8 +44,7 @@ __device__ __forceinline__ void mg_add_rows(mg_lanes<L> (&shared)[ROWS][LANES], 
 }
 
 /* partial[image][chunk][c] = sum over the chunk's pixels of x, or of x z when PRODUCT. */
-template <int L, bool PRODUCT>
-__global__ void __launch_bounds__(MG_SUM_THREADS)
+template <int L, bool PRODUCT> __global__ void __launch_bounds__(MG_SUM_THREADS)
     pixel_sums_kernel(const float *__restrict__ x, const float *__restrict__ z, int64_t pixels,
                       int channels, int64_t chunk, int chunks, int tiles, float *partial) {
     enum { LANES = MG_TILE_CHANNELS / L, ROWS = MG_SUM_THREADS / LANES };
@@ -73,8 +72,7 @@ __global__ void __launch_bounds__(MG_SUM_THREADS)
 }
 
 /* to[i] = or += factor * sum over chunks of partial[outer][chunk][inner], i = outer * count + inner. */
-template <bool ADD>
-__global__ void __launch_bounds__(32 * MG_COMBINE_ROWS)
+template <bool ADD> __global__ void __launch_bounds__(32 * MG_COMBINE_ROWS)
     combine_kernel(const float *__restrict__ partial, int chunks, int64_t count, int64_t outputs,
                    float factor, float *to) {
     MG_SHARED(mg_lanes<1>, rows, [MG_COMBINE_ROWS][32]);
@@ -100,9 +98,9 @@ static inline size_t mg_pixel_sums_bytes(int64_t images, int64_t pixels, int64_t
     return (size_t)(images * mg_sum_chunks(pixels) * channels) * sizeof(float);
 }
 
-template <int L, bool PRODUCT>
-static void mg_pixel_sums_as(const float *x, const float *z, int64_t images, int64_t pixels,
-                             int64_t channels, float *partial) {
+template <int L, bool PRODUCT> static void mg_pixel_sums_as(const float *x, const float *z,
+                                                            int64_t images, int64_t pixels,
+                                                            int64_t channels, float *partial) {
     const int64_t chunks = mg_sum_chunks(pixels), tiles = mg_channel_tiles(channels);
     const int lanes = MG_TILE_CHANNELS / L;
     const double elements = (double)images * (double)channels;
