@@ -162,7 +162,8 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_LIB:%.c=$(BUILD)/obj/%.o) $(APPL
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(filter %.o,$^) $(APPLIB) $(LIB) -lcriterion $(LDLIBS) -o $@
 
 JOBS ?= $(shell nproc 2>/dev/null || echo 1)
-built-tests: apps $(TESTS)
+# The plugins are made where their compilers are: nvcc's zero spills and zero local memory are a test.
+built-tests: apps $(TESTS) simt $(if $(SAN),,cuda)
 test: $(BUILD)/.deps                             ## the test suite (minutes)
 	@$(MAKE) --no-print-directory -j$(JOBS) built-tests
 	@BUILD=$(BUILD) MG_APPS=$(BUILD)/bin tests/run.sh $(TESTS)
@@ -218,6 +219,8 @@ install: all                                     ## library, headers, pkg-config
 	  install -d $(DESTDIR)$(PREFIX)/include/mammograd/$$d; \
 	  install -m 644 $$d/*.h $(DESTDIR)$(PREFIX)/include/mammograd/$$d/; done
 	install -m 644 mammograd.h $(DESTDIR)$(PREFIX)/include/mammograd/
+	for l in $(wildcard $(CUDA_LIB)); do install -d $(DESTDIR)$(PREFIX)/lib/mammograd && \
+	  install -m 755 $$l $(DESTDIR)$(PREFIX)/lib/mammograd/; done
 	for a in $(APPS); do install -m 755 $$a $(DESTDIR)$(PREFIX)/bin/mammograd-$$(basename $$a); done
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' tools/mammograd.pc.in \
 	  > $(DESTDIR)$(PREFIX)/lib/pkgconfig/mammograd.pc
