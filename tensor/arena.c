@@ -36,6 +36,9 @@ mg_arena *mg_arena_create(const char *name, size_t capacity) {
         void *p = mmap(NULL, a->capacity, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (p != MAP_FAILED) {
+            /* Tensors of megabytes: 2 MiB pages, where the system grants them, mean fewer faults
+             * on first touch and fewer misses of the address cache. */
+            if (!capacity) madvise(p, a->capacity, MADV_HUGEPAGE);
             a->base = p;
             return a;
         }

@@ -72,7 +72,7 @@ static void forward_row(void *arg, int64_t piece, int thread) {
                   .row = j->out,
                   .bias = mg_has_input(j->c, BIAS) ? j->c->x[BIAS] : NULL,
                   .silu = j->c->attr.activation == MG_ACTIVATION_SILU};
-    gemm_rows((gemm_a){patches_of_row(j, piece, thread), j->depth, 1}, j->columns, j->packed,
+    gemm_rows((gemm_a){patches_of_row(j, piece, thread), j->depth, 1, false}, j->columns, j->packed,
               j->depth, j->out, 0, panels_of(j->out), out);
 }
 
@@ -103,7 +103,7 @@ static void weight_piece(void *arg, int64_t piece, int thread) {
     for (int64_t r = chunk * count; r < min64((chunk + 1) * count, all); r++) {
         const float *dy = (const float *)j->c->dy + r * j->columns * j->out;
         pack_panel(dy, j->out, j->columns, j->out, panel, packed);
-        gemm_panel((gemm_a){patches_of_row(j, r, thread), 1, j->depth}, j->depth, packed,
+        gemm_panel((gemm_a){patches_of_row(j, r, thread), 1, j->depth, false}, j->depth, packed,
                    j->columns, (gemm_c){.data = partial, .row = j->out, .accumulate = true},
                    columns, true, true);
         add_panel_rows(packed, j->columns, partial + j->depth * j->out, columns);

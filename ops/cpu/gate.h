@@ -27,7 +27,7 @@ static inline void gate_silu(const float *x, int64_t count, float *y) {
     for (int64_t i = 0; i < count; i += V16) {
         int n = (int)min64(V16, count - i);
         v16 a = v16_load_n(x + i, n);
-        v16_store_n(y + i, v16_mul(a, v16_sigmoid(a)), n);
+        v16_store_n(y + i, v16_silu(a), n);
     }
 }
 

@@ -4,8 +4,7 @@
  *   1. A piece of work is a group of 64 expanded channels times a band of output rows. It expands
  *      input rows, a burst at a time, into a ring that holds the k rows the filter needs: at most 4
  *      x 250 x 64 floats, 250 KiB, in L2, for the widest stage. The depthwise row kernel reads the
- *      ring and writes a row of d, with bias and SiLU; the row's sums for the means are taken while
- *      it is hot. Groups need no halo; only where they are few (early stages) are rows split into
+ *      ring and writes a row of d, with bias and SiLU, and sums it up for the means. Groups need no halo; only where they are few (early stages) are rows split into
  *      bands, which repeat k - stride input rows each.
  *   2. The gate (gate.h) from the row sums, which are added in double, row by row: the bits depend
  *      neither on bands nor on threads.
@@ -13,7 +12,6 @@
  *      instead of d, which is 60 times larger.
  * A burst is as many rows as make eight register tiles (112 pixels): rows are adjacent in memory.
  * Bytes moved per image: x, d written and read once, y; unfused, e and d would move six times. */
-#include "ops/cpu/columns.h"
 #include "ops/cpu/depthwise.h"
 #include "ops/cpu/gate.h"
 #include "ops/cpu/gemm.h"
@@ -114,7 +112,7 @@ static void ring_fill(ring *r, int64_t last) {
                     .row = GROUP,
                     .bias = (const float *)j->c->x[EXPAND_B] + r->channel,
                     .silu = true};
-        gemm_rows((gemm_a){j->x + r->next * j->width * j->in, j->in, 1}, rows * j->width,
+        gemm_rows((gemm_a){j->x + r->next * j->width * j->in, j->in, 1, false}, rows * j->width,
                   j->packed_expand + r->channel * j->in, j->in, r->channels, 0,
                   panels_of(r->channels), e);
         r->next += rows;
@@ -130,7 +128,6 @@ static void depthwise_rows_of(const job *j, ring *r, int64_t i) {
         const float *from = j->x + p * j->width * j->in + r->channel;
         rows[a] = p < 0 || p >= j->height ? NULL : j->expands ? ring_row(r, p) : from;
     }
-    float *d = j->d + i * j->columns * j->wide + r->channel;
     depthwise_row row = {.rows = rows,
                          .width = j->width,
                          .columns = j->columns,
@@ -144,9 +141,10 @@ static void depthwise_rows_of(const job *j, ring *r, int64_t i) {
                          .w = (const float *)j->c->x[DW_W] + r->channel,
                          .bias = (const float *)j->c->x[DW_B] + r->channel,
                          .silu = true,
-                         .y = d};
+                         .y = j->d + i * j->columns * j->wide + r->channel,
+                         .sums = j->row_sums + i * j->wide + r->channel};
+    memset(row.sums, 0, (size_t)r->channels * sizeof *row.sums);
     depthwise_row_run(&row);
-    sum_rows(d, NULL, j->columns, j->wide, r->channels, j->row_sums + i * j->wide + r->channel);
 }
 
 static void expand_piece(void *arg, int64_t piece, int thread) {
@@ -200,7 +198,7 @@ static void project_piece(void *arg, int64_t piece, int thread) {
                   .row = j->out,
                   .bias = j->c->x[PROJECT_B],
                   .residual = j->c->attr.residual ? j->x : NULL};
-    gemm_piece(&j->split, piece, (gemm_a){j->d, j->wide, 1}, j->rows * j->columns,
+    gemm_piece(&j->split, piece, (gemm_a){j->d, j->wide, 1, false}, j->rows * j->columns,
                j->packed_project, j->wide, j->out, out);
 }
 

@@ -42,14 +42,16 @@ static void forward_piece(void *arg, int64_t piece, int thread) {
                   .row = j->n,
                   .bias = mg_has_input(c, 2) ? c->x[2] : NULL,
                   .silu = c->attr.activation == MG_ACTIVATION_SILU};
-    gemm_piece(&j->split, piece, (gemm_a){c->x[0], j->k, 1}, j->m, j->packed, j->k, j->n, out);
+    gemm_piece(&j->split, piece, (gemm_a){c->x[0], j->k, 1, false}, j->m, j->packed, j->k, j->n,
+               out);
 }
 
 static void dx_piece(void *arg, int64_t piece, int thread) {
     (void)thread;
     const job *j = arg;
     gemm_c out = {.data = j->c->dx[0], .row = j->n, .accumulate = true};
-    gemm_piece(&j->split, piece, (gemm_a){j->c->dy, j->k, 1}, j->m, j->packed, j->k, j->n, out);
+    gemm_piece(&j->split, piece, (gemm_a){j->c->dy, j->k, 1, false}, j->m, j->packed, j->k, j->n,
+               out);
 }
 
 static void forward(const mg_op_call *c) {
@@ -93,10 +95,10 @@ enum { THREAD_FLOATS = ROW_BLOCK * (SLAB + PANEL) };
 static gemm_a slab_of(const job *j, int64_t row, int64_t rows, int64_t column, int64_t width,
                       float *to) {
     const float *x = (const float *)j->c->x[0] + row * j->k + column;
-    if (j->k <= SLAB) return (gemm_a){x, 1, j->k};
+    if (j->k <= SLAB) return (gemm_a){x, 1, j->k, false};
     for (int64_t r = 0; r < rows; r++)
         memcpy(to + r * SLAB, x + r * j->k, (size_t)width * sizeof *to);
-    return (gemm_a){to, 1, SLAB};
+    return (gemm_a){to, 1, SLAB, false};
 }
 
 /* SLAB rows of dw over one chunk of rows, and with the first slab db. */

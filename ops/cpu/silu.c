@@ -8,4 +8,4 @@ MG_INLINE v16 slope(v16 x) {
     return v16_mul(s, v16_fma(x, v16_sub(one, s), one));
 }
 
-MG_CPU_ELEMENTWISE(silu, v16_mul(a, v16_sigmoid(a)), x[0], slope(a))
+MG_CPU_ELEMENTWISE(silu, v16_silu(a), x[0], slope(a))

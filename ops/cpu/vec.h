@@ -45,6 +45,11 @@ static inline void v16_store_n(float *p, v16 a, int n) {
 }
 /* a 2^k for an integral k, where 2^k and the result are normal numbers. */
 static inline v16 v16_scale2(v16 a, v16 k) { return V1(_mm512_scalef_ps(a.r, k.r)); }
+/* a times 2^k, where k are the low nine bits of `rounded` as an integer: added to the exponent. */
+static inline v16 v16_add_exponent(v16 a, v16 rounded) {
+    __m512i k = _mm512_slli_epi32(_mm512_castps_si512(rounded.r), 23);
+    return V1(_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a.r), k)));
+}
 /* a < b ? x : y, lane by lane */
 static inline v16 v16_select_less(v16 a, v16 b, v16 x, v16 y) {
     return V1(_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.r, b.r, _CMP_LT_OQ), y.r, x.r));
@@ -97,6 +102,13 @@ static inline __m256 exp2i_8(__m256 k) {
 static inline v16 v16_scale2(v16 x, v16 k) {
     return V2(_mm256_mul_ps(x.a, exp2i_8(k.a)), _mm256_mul_ps(x.b, exp2i_8(k.b)));
 }
+static inline __m256 add_exponent_8(__m256 a, __m256 rounded) {
+    __m256i k = _mm256_slli_epi32(_mm256_castps_si256(rounded), 23);
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a), k));
+}
+static inline v16 v16_add_exponent(v16 x, v16 rounded) {
+    return V2(add_exponent_8(x.a, rounded.a), add_exponent_8(x.b, rounded.b));
+}
 static inline v16 v16_select_less(v16 a, v16 b, v16 x, v16 y) {
     return V2(_mm256_blendv_ps(y.a, x.a, _mm256_cmp_ps(a.a, b.a, _CMP_LT_OQ)),
               _mm256_blendv_ps(y.b, x.b, _mm256_cmp_ps(a.b, b.b, _CMP_LT_OQ)));
@@ -139,6 +151,15 @@ V16_CALL float exp2i_1(float k) {
     return f;
 }
 V16_CALL v16 v16_scale2(v16 a, v16 k) { V16_LANES(a.v[i] * exp2i_1(k.v[i])); }
+V16_CALL float add_exponent_1(float a, float rounded) {
+    uint32_t bits, k;
+    memcpy(&bits, &a, sizeof bits);
+    memcpy(&k, &rounded, sizeof k);
+    bits += k << 23;
+    memcpy(&a, &bits, sizeof a);
+    return a;
+}
+V16_CALL v16 v16_add_exponent(v16 a, v16 b) { V16_LANES(add_exponent_1(a.v[i], b.v[i])); }
 V16_CALL v16 v16_select_less(v16 a, v16 b, v16 x, v16 y) {
     V16_LANES(a.v[i] < b.v[i] ? x.v[i] : y.v[i]);
 }
@@ -184,25 +205,41 @@ static inline v16 v16_exp(v16 x) {
     return v16_select_less(x, low, v16_zero(), v16_scale2(p, k));
 }
 
-/* 1 / (1 + e) for 0 <= e <= 1: the best line (1/17 off), then two cubic Newton steps. The residual
- * 1 - (1 + e) r is formed as (1 - r) - e r, where 1 - r is exact, so 1 + e is never rounded. A
- * division costs 16 cycles a vector, these nine instructions 5, and no approximate instruction of
- * one processor is involved. */
-static inline v16 v16_reciprocal_1_plus(v16 e) {
-    const v16 one = v16_set(1.0f);
-    v16 r = v16_fnma(v16_set(8.0f / 17), e, v16_set(16.0f / 17));
-    for (int step = 0; step < 2; step++) {
-        v16 residual = v16_fnma(e, r, v16_sub(one, r));
-        r = v16_fma(r, v16_fma(residual, residual, residual), r);
-    }
-    return r;
+/* 1 + e^-x for the gates below, x within [-87.33, 86.6] where no exponent overflows. As v16_exp,
+ * with two shortcuts that the bounds allow: the polynomial (degree 6, minimax with its first two
+ * coefficients exact) is in s = x + k ln2 = -r, so x is never negated; and k, still in the low bits
+ * of the rounder's sum, is added to the exponent as an integer. */
+static inline v16 v16_one_plus_exp_minus(v16 x) {
+    const v16 rounder = v16_set(12582912.0f), one = v16_set(1.0f);
+    v16 rounded = v16_fma(x, v16_set(-1.44269504088896341f), rounder);
+    v16 k = v16_sub(rounded, rounder);
+    v16 s = v16_fma(k, v16_set(0.693359375f), x);
+    s = v16_fma(k, v16_set(-2.12194440e-4f), s);
+    v16 p = v16_set(1.38145359e-3f);
+    p = v16_fma(p, s, v16_set(-8.36874545e-3f));
+    p = v16_fma(p, s, v16_set(4.16683927e-2f));
+    p = v16_fma(p, s, v16_set(-1.66665211e-1f));
+    p = v16_fma(p, s, v16_set(4.99999940e-1f));
+    p = v16_fma(p, s, v16_set(-1.0f));
+    p = v16_fma(p, s, one);
+    return v16_add(v16_add_exponent(p, rounded), one);
 }
 
-/* 1 / (1 + e^-x), at most 2 ulp off, from e^-|x|, so that nothing overflows or cancels; below
- * -87.33 it is 0. */
+/* 1 / (1 + e^-x), at most 2 ulp off; below -87.33 it is 0. The division costs the divider ten to
+ * sixteen cycles a vector, but the multiply-adds of the neighbouring vectors run meanwhile; a
+ * reciprocal by Newton steps takes nine of those. 0 x keeps a NaN. */
 static inline v16 v16_sigmoid(v16 x) {
-    v16 e = v16_exp(v16_min(x, v16_sub(v16_zero(), x))), r = v16_reciprocal_1_plus(e);
-    return v16_select_less(x, v16_zero(), v16_mul(e, r), r);
+    const v16 low = v16_set(-87.3365f), one = v16_set(1.0f), zero = v16_zero();
+    v16 clamped = v16_min(v16_set(86.6f), v16_max(low, x));
+    v16 r = v16_div(one, v16_one_plus_exp_minus(clamped));
+    return v16_select_less(x, low, zero, v16_fma(clamped, zero, r));
+}
+
+/* x / (1 + e^-x), at most 3 ulp off above -87.33; below, where the true value is no normal number,
+ * it is x 1.2e-38. Sixteen instructions: EfficientNet-B4 takes 146 million of these an image. */
+static inline v16 v16_silu(v16 x) {
+    v16 clamped = v16_min(v16_set(86.6f), v16_max(v16_set(-87.3365f), x));
+    return v16_div(x, v16_one_plus_exp_minus(clamped));
 }
 
 /* tanh x, at most 2 ulp off: an odd polynomial below 0.625, else 1 - 2/(e^2|x| + 1) with x's sign.
