@@ -14,6 +14,8 @@ void mg_cuda_close(void);
 void mg_cuda_describe(char *out, size_t size);
 void mg_cuda_record(void (*sink)(void *arg, const mg_launch *launch), void *arg);
 void mg_cuda_gemm_precision(int mode);
+bool mg_cuda_gemm_open(void);
+void mg_cuda_gemm_close(void);
 
 bool mg_cuda_staging_open(void);
 void mg_cuda_staging_close(void);

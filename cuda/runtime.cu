@@ -13,14 +13,12 @@ static struct {
     int ordinal;
     cudaDeviceProp properties;
     cudaStream_t compute, copies;
-    cublasHandle_t blas;
     char failure[480], told[480];
     mg_launch launch; /* the one between before_launch and after_launch */
     double bytes, flops;
     void (*sink)(void *arg, const mg_launch *launch);
     void *sink_arg;
     size_t in_use, peak;
-    int gemm_mode;
 } state;
 
 cudaStream_t mg_cuda_stream(void) { return state.compute; }
@@ -29,7 +27,7 @@ int mg_cuda_multiprocessors(void) {
     return state.open ? state.properties.multiProcessorCount : 132;
 }
 
-static void fail(const char *format, ...) {
+void mg_cuda_fail(const char *format, ...) {
     if (state.failure[0]) return; /* the first is the cause */
     va_list arguments;
     va_start(arguments, format);
@@ -39,7 +37,7 @@ static void fail(const char *format, ...) {
 
 bool mg_cuda_ok(cudaError_t status, const char *what) {
     if (status == cudaSuccess) return true;
-    fail("%s failed: %s (%s)", what, cudaGetErrorString(status), cudaGetErrorName(status));
+    mg_cuda_fail("%s failed: %s (%s)", what, cudaGetErrorString(status), cudaGetErrorName(status));
     return false;
 }
 
@@ -72,49 +70,16 @@ void mg_cuda_after_launch(void) {
     if (status == cudaSuccess && state.sync) status = cudaStreamSynchronize(state.compute);
     if (status == cudaSuccess) return;
     const mg_launch *l = &state.launch;
-    fail("kernel %s (%s:%d) with grid %u x %u x %u, block %u x %u x %u, %zu bytes of shared memory "
-         "failed: %s (%s)",
-         l->kernel, l->file, l->line, l->grid[0], l->grid[1], l->grid[2], l->block[0], l->block[1],
-         l->block[2], l->shared_bytes, cudaGetErrorString(status), cudaGetErrorName(status));
+    mg_cuda_fail(
+        "kernel %s (%s:%d) with grid %u x %u x %u, block %u x %u x %u, %zu bytes of shared memory "
+        "failed: %s (%s)",
+        l->kernel, l->file, l->line, l->grid[0], l->grid[1], l->grid[2], l->block[0], l->block[1],
+        l->block[2], l->shared_bytes, cudaGetErrorString(status), cudaGetErrorName(status));
 }
 
 void mg_cuda_record(void (*sink)(void *arg, const mg_launch *launch), void *arg) {
     state.sink = sink;
     state.sink_arg = arg;
-}
-
-/* --- GEMM ------------------------------------------------------------------------------------- */
-
-void mg_cuda_gemm_precision(int mode) {
-    state.gemm_mode = mode;
-    if (state.blas)
-        cublasSetMathMode(state.blas,
-                          mode == 1 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_PEDANTIC_MATH);
-}
-
-/* cuBLAS is column-major: a row-major matrix is its transpose, so C = A B is asked for as
- * C^T = B^T A^T, which swaps the operands and their sizes. */
-void mg_cuda_gemm(const mg_gemm *g) {
-    const int64_t batch = g->batch > 1 ? g->batch : 1;
-    const double elements =
-        (double)batch * ((double)g->m * (double)g->k + (double)g->k * (double)g->n +
-                         (double)g->m * (double)g->n * (g->beta != 0 ? 2 : 1));
-    mg_cuda_cost(4 * elements, 2.0 * (double)batch * (double)g->m * (double)g->n * (double)g->k);
-    if (!mg_cuda_before_launch("cublasSgemm", dim3(1), dim3(1), 0, __FILE__, __LINE__)) return;
-    const cublasOperation_t a = g->transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N;
-    const cublasOperation_t b = g->transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N;
-    const int m = (int)g->m, n = (int)g->n, k = (int)g->k;
-    cublasStatus_t status;
-    if (batch > 1)
-        status = cublasSgemmStridedBatched(state.blas, b, a, n, m, k, &g->alpha, g->b, (int)g->ldb,
-                                           g->stride_b, g->a, (int)g->lda, g->stride_a, &g->beta,
-                                           g->c, (int)g->ldc, g->stride_c, (int)batch);
-    else
-        status = cublasSgemm(state.blas, b, a, n, m, k, &g->alpha, g->b, (int)g->ldb, g->a,
-                             (int)g->lda, &g->beta, g->c, (int)g->ldc);
-    if (status != CUBLAS_STATUS_SUCCESS)
-        fail("cublasSgemm of %d x %d x %d failed with cuBLAS status %d", m, n, k, (int)status);
-    else mg_cuda_after_launch();
 }
 
 /* --- memory ----------------------------------------------------------------------------------- */
@@ -126,9 +91,9 @@ static void *device_alloc(size_t bytes, const char *label) {
     cudaGetLastError(); /* running out is no lasting error of the device */
     size_t unused = 0, total = 0;
     cudaMemGetInfo(&unused, &total);
-    fail("%s: no room for %s of %.1f MiB (%.1f of %.1f MiB free): %s", state.properties.name,
-         label ? label : "a tensor", (double)bytes / 1048576.0, (double)unused / 1048576.0,
-         (double)total / 1048576.0, cudaGetErrorString(status));
+    mg_cuda_fail("%s: no room for %s of %.1f MiB (%.1f of %.1f MiB free): %s",
+                 state.properties.name, label ? label : "a tensor", (double)bytes / 1048576.0,
+                 (double)unused / 1048576.0, (double)total / 1048576.0, cudaGetErrorString(status));
     return NULL;
 }
 
@@ -181,8 +146,8 @@ int mg_cuda_count(void) {
     int count = 0;
     cudaError_t status = cudaGetDeviceCount(&count);
     if (status == cudaSuccess && count > 0) return count;
-    fail("no NVIDIA GPU can be used: %s",
-         status == cudaSuccess ? "none is present" : cudaGetErrorString(status));
+    mg_cuda_fail("no NVIDIA GPU can be used: %s",
+                 status == cudaSuccess ? "none is present" : cudaGetErrorString(status));
     return 0;
 }
 
@@ -193,7 +158,7 @@ bool mg_cuda_open(int ordinal) {
     const int count = mg_cuda_count();
     if (!count) return false;
     if (ordinal < 0 || ordinal >= count) {
-        fail("there is no device %d: this machine has %d, numbered from 0", ordinal, count);
+        mg_cuda_fail("there is no device %d: this machine has %d, numbered from 0", ordinal, count);
         return false;
     }
     const char *sync = getenv("MG_CUDA_SYNC");
@@ -212,14 +177,7 @@ bool mg_cuda_open(int ordinal) {
         !mg_cuda_ok(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep),
                     "configuring the memory pool"))
         return false;
-    cublasStatus_t status = cublasCreate(&state.blas);
-    if (status == CUBLAS_STATUS_SUCCESS) status = cublasSetStream(state.blas, state.compute);
-    if (status != CUBLAS_STATUS_SUCCESS) {
-        fail("cuBLAS does not start: status %d", (int)status);
-        return false;
-    }
-    mg_cuda_gemm_precision(state.gemm_mode);
-    state.open = mg_cuda_staging_open();
+    state.open = mg_cuda_gemm_open() && mg_cuda_staging_open();
     return state.open;
 }
 
@@ -227,11 +185,10 @@ void mg_cuda_close(void) {
     if (!state.open) return;
     cudaStreamSynchronize(state.compute);
     mg_cuda_staging_close();
-    cublasDestroy(state.blas);
+    mg_cuda_gemm_close();
     cudaStreamDestroy(state.compute);
     cudaStreamDestroy(state.copies);
     state.open = false;
-    state.blas = NULL;
 }
 
 void mg_cuda_describe(char *out, size_t size) {

@@ -23,6 +23,9 @@ void mg_cuda_after_launch(void);
 /* Notes a failed CUDA call ("what", e.g. "copying to the device"); true when it went well. */
 bool mg_cuda_ok(cudaError_t status, const char *what);
 
+/* Notes a failure in words; the first one counts. */
+void mg_cuda_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* Row-major C[m,n] = alpha·op(A)·op(B) + beta·C by cuBLAS, the only thing it is used for. op
  * transposes when asked; lda, ldb, ldc are row lengths in memory, in elements. */
 typedef struct mg_gemm {

@@ -52,8 +52,8 @@ static void prepare(mg_efficientnet *net) {
 }
 
 static void train(mg_context *ctx, mg_efficientnet *net, const float *image, outcome *out) {
-    mg_optimizer *o = mg_optimizer_create(&(mg_optimizer_options){.kind = MG_ADAMW, .lr = 1e-3,
-                                                                  .weight_decay = 0.01});
+    mg_optimizer *o = mg_optimizer_create(
+        &(mg_optimizer_options){.kind = MG_ADAMW, .lr = 1e-3, .weight_decay = 0.01});
     mg_ema *ema = mg_ema_create(0.9);
     for (int k = 0; k < net->parameters; k++) {
         mg_optimizer_add(o, ctx, net->parameter[k].tensor, 0);
@@ -129,8 +129,8 @@ static void compare(int first_trained) {
     outcome cpu = run(MG_DEVICE_CPU, NULL, first_trained);
     outcome simt = run(MG_DEVICE_SIMT, plugin, first_trained);
     for (int i = 0; i < STEPS; i++) {
-        printf("step %d: loss %.7f on the cpu, %.7f on simt; gradient %.6g, %.6g\n", i,
-               cpu.loss[i], simt.loss[i], cpu.norm[i], simt.norm[i]);
+        printf("step %d: loss %.7f on the cpu, %.7f on simt; gradient %.6g, %.6g\n", i, cpu.loss[i],
+               simt.loss[i], cpu.norm[i], simt.norm[i]);
         cr_expect(fabs(cpu.loss[i] - simt.loss[i]) <= 1e-4, "step %d: loss %g on the cpu, %g", i,
                   cpu.loss[i], simt.loss[i]);
         cr_expect(fabs(cpu.norm[i] - simt.norm[i]) <= 1e-3 * cpu.norm[i],
