@@ -294,7 +294,13 @@ mg_status mg_trainer_create(mg_trainer *t, mg_error *err) {
     t->ctx = t->pool ? mg_context_create(device, MG_F32, t->pool, 0) : NULL;
     if (!t->ctx) return mg_fail(err, MG_ERR_MEMORY, "out of memory");
     mg_context_use(t->ctx, device, plugin);
+    int precision = strcmp(mg_train.precision, "bf16") == 0 ? 2 : mg_train.precision[0] == 't';
+    if (precision && !plugin)
+        return mg_fail(err, MG_ERR_ARG,
+                       "--precision %s is for --device cuda: on the CPU training is f32",
+                       mg_train.precision);
     if (plugin) {
+        plugin->gemm_precision(precision);
         char text[200];
         plugin->describe(text, sizeof text);
         mg_trainer_say(t, "device: %s", text);
