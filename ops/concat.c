@@ -57,6 +57,10 @@ static void backward(const mg_op_call *c) {
 
 static const mg_case cases[] = {
     {"channels", {.axis = 3}, .inputs = 2, .shape = {MG_SHAPE(2, 5, 7, 3), MG_SHAPE(2, 5, 7, 4)}},
+    {"channels in fours",
+     {.axis = 3},
+     .inputs = 2,
+     .shape = {MG_SHAPE(2, 5, 7, 8), MG_SHAPE(2, 5, 7, 12)}},
     {"batch", {.axis = 0}, .inputs = 2, .shape = {MG_SHAPE(1, 3, 5, 2), MG_SHAPE(3, 3, 5, 2)}},
     {"rows", {.axis = 1}, .inputs = 2, .shape = {MG_SHAPE(2, 3, 5, 2), MG_SHAPE(2, 7, 5, 2)}},
     {"two numbers", {.axis = 0}, .inputs = 2, .shape = {MG_SHAPE(1), MG_SHAPE(1)}},

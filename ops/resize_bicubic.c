@@ -49,6 +49,7 @@ static const mg_case cases[] = {
     {"to one pixel", TO(1, 1), .shape = {MG_SHAPE(1, 7, 5, 3)}},
     {"aligned corners", TO_ALIGNED(11, 13), .shape = {MG_SHAPE(2, 5, 7, 3)}},
     {"aligned corners, to one row", TO_ALIGNED(1, 3), .shape = {MG_SHAPE(1, 5, 7, 19)}},
+    {"channels in fours", TO(11, 3), .shape = {MG_SHAPE(2, 5, 7, 8)}},
     {"many chunks", TO(61, 29), .shape = {MG_SHAPE(2, 30, 16, 19)}},
 };
 

@@ -55,6 +55,7 @@ static const mg_case cases[] = {
     {"saturated", .inputs = 1, .shape = {MG_SHAPE(7, 11)}, .fill = {MG_FILL_SATURATED}},
     {"far from zero", .inputs = 1, .shape = {MG_SHAPE(5, 131)}, .fill = {MG_FILL_OFFSET}},
     {"many chunks", .inputs = 1, .shape = {MG_SHAPE(331, 53)}},
+    {"long rows", .inputs = 1, .shape = {MG_SHAPE(3, 1031)}},
 };
 
 MG_OP(softmax) = {

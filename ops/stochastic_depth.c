@@ -48,6 +48,7 @@ static void backward(const mg_op_call *c) {
     .inputs = 1
 static const mg_case cases[] = {
     {"seven images", TRAIN(0.5), .shape = {MG_SHAPE(7, 3, 5, 2)}},
+    {"images in fours", TRAIN(0.5), .shape = {MG_SHAPE(5, 3, 5, 8)}},
     {"one image", TRAIN(0.2), .shape = {MG_SHAPE(1, 5, 7, 3)}},
     {"three rows", TRAIN(0.3), .shape = {MG_SHAPE(3, 37)}},
     {"many chunks", TRAIN(0.5), .shape = {MG_SHAPE(5, 47, 11, 17)}},
