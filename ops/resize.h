@@ -13,6 +13,13 @@
 
 #include "ops/op.h"
 
+/* CUDA kernels use the same rules on the device. */
+#ifdef __CUDACC__
+#define MG_RESIZE_RULE __host__ __device__ static inline
+#else
+#define MG_RESIZE_RULE static inline
+#endif
+
 enum { MG_RESIZE_TAPS = 4 };
 
 typedef struct mg_resize_taps {
@@ -20,27 +27,28 @@ typedef struct mg_resize_taps {
     double weight[MG_RESIZE_TAPS];
 } mg_resize_taps;
 
-static inline double mg_resize_source(bool align_corners, int64_t o, int64_t in, int64_t out) {
+MG_RESIZE_RULE double mg_resize_source(bool align_corners, int64_t o, int64_t in, int64_t out) {
     if (align_corners) return out > 1 ? (double)o * ((double)(in - 1) / (double)(out - 1)) : 0;
     return ((double)o + 0.5) * ((double)in / (double)out) - 0.5;
 }
 
-static inline int64_t mg_resize_clamp(int64_t i, int64_t count) {
+MG_RESIZE_RULE int64_t mg_resize_clamp(int64_t i, int64_t count) {
     return i < 0 ? 0 : i >= count ? count - 1 : i;
 }
 
 /* Two taps; left of the first centre and right of the last the border pixel counts alone. */
-static inline mg_resize_taps mg_bilinear_taps(bool align_corners, int64_t o, int64_t in,
-                                              int64_t out) {
+MG_RESIZE_RULE mg_resize_taps mg_bilinear_taps(bool align_corners, int64_t o, int64_t in,
+                                               int64_t out) {
     double source = mg_resize_source(align_corners, o, in, out);
     if (source < 0) source = 0;
     int64_t first = mg_resize_clamp((int64_t)source, in);
     double t = source - (double)first;
-    return (mg_resize_taps){{first, mg_resize_clamp(first + 1, in), first, first}, {1 - t, t}};
+    mg_resize_taps taps = {{first, mg_resize_clamp(first + 1, in), first, first}, {1 - t, t, 0, 0}};
+    return taps;
 }
 
 /* Keys' kernel with a = -0.75 at distance d from a tap. */
-static inline double mg_cubic_weight(double d) {
+MG_RESIZE_RULE double mg_cubic_weight(double d) {
     const double a = -0.75;
     d = fabs(d);
     if (d <= 1) return ((a + 2) * d - (a + 3)) * d * d + 1;
@@ -48,8 +56,8 @@ static inline double mg_cubic_weight(double d) {
 }
 
 /* Four taps; those outside read the border pixel. */
-static inline mg_resize_taps mg_bicubic_taps(bool align_corners, int64_t o, int64_t in,
-                                             int64_t out) {
+MG_RESIZE_RULE mg_resize_taps mg_bicubic_taps(bool align_corners, int64_t o, int64_t in,
+                                              int64_t out) {
     double source = mg_resize_source(align_corners, o, in, out), first = floor(source);
     mg_resize_taps taps;
     for (int k = 0; k < MG_RESIZE_TAPS; k++) {
