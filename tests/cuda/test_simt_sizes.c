@@ -1,0 +1,126 @@
+/* CUDA kernels in the emulator at sizes that the op table's cases do not reach, because those were
+ * chosen for the CPU: channels in fours (16-byte accesses), several tiles in every direction, ragged
+ * edges, filters without a kernel of their own. The same checks as test_simt_ops.c. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ops/check.h"
+#include "ops/device.h"
+
+static const mg_device_plugin *plugin;
+
+static void open_device(void) {
+    mg_device device;
+    mg_error err = {0};
+    if (mg_device_open("simt", &device, &plugin, &err)) {
+        cr_assert(strstr(err.message, "not built"), "%s", err.message);
+        cr_skip_test("%s", err.message);
+    }
+}
+
+static void check_cases(mg_op_id id, const mg_case *cases, int count) {
+    for (int k = 0; k < count; k++) {
+        mg_device_check r;
+        mg_error err = {0};
+        mg_status s = mg_check_device(id, &cases[k], mg_staged_kernels(id, plugin), NULL, &r, &err);
+        const char *failure = plugin->memory->failure(true);
+        cr_expect(!failure, "%s: %s", cases[k].name, failure ? failure : "");
+        cr_expect_eq(s, MG_OK, "%s", err.message);
+    }
+}
+
+#define WEIGHTED .fill = {MG_FILL_NORMAL, MG_FILL_WEIGHT}
+#define DEPTHWISE(text, k, s, n, h, w, c)                                                          \
+    { text, {.kernel = k, .stride = s}, 2, {MG_SHAPE(n, h, w, c), MG_SHAPE(k, k, c)}, WEIGHTED }
+
+Test(simt_sizes, depthwise_conv, .init = open_device) {
+    static const mg_case cases[] = {
+        DEPTHWISE("3x3, tiles", 3, 1, 2, 35, 19, 40),
+        DEPTHWISE("5x5, tiles", 5, 1, 1, 33, 18, 36),
+        DEPTHWISE("3x3 stride 2, tiles", 3, 2, 2, 35, 22, 40),
+        DEPTHWISE("5x5 stride 2, tiles", 5, 2, 1, 34, 23, 36),
+        DEPTHWISE("many filter chunks", 3, 1, 3, 41, 61, 4),
+        {"5x5 SAME stride 2, even",
+         {.kernel = 5, .stride = 2, .padding = MG_PAD_SAME},
+         2,
+         {MG_SHAPE(1, 18, 12, 8), MG_SHAPE(5, 5, 8)},
+         WEIGHTED},
+        {"3x3 static, one-sided",
+         {.kernel = 3, .stride = 2, .padding = MG_PAD_STATIC, .pad_top = 2, .pad_right = 2},
+         2,
+         {MG_SHAPE(2, 17, 9, 12), MG_SHAPE(3, 3, 12)},
+         WEIGHTED},
+        DEPTHWISE("any: 7x7", 7, 1, 2, 9, 11, 35),
+        DEPTHWISE("any: 3x3 stride 3", 3, 3, 2, 20, 13, 5),
+        DEPTHWISE("any: 1x1 stride 2", 1, 2, 1, 9, 7, 33),
+    };
+    check_cases(MG_OP_depthwise_conv, cases, MG_COUNT(cases));
+}
+
+Test(simt_sizes, pointwise_conv, .init = open_device) {
+    static const mg_case cases[] = {
+        {"wide, bias", .inputs = 3,
+         .shape = {MG_SHAPE(3, 7, 5, 16), MG_SHAPE(16, 40), MG_SHAPE(40)}, WEIGHTED},
+        {"wide, bias, SiLU",
+         {.activation = MG_ACTIVATION_SILU},
+         3,
+         {MG_SHAPE(2, 33, 17, 8), MG_SHAPE(8, 24), MG_SHAPE(24)},
+         WEIGHTED,
+         .forward_only = true},
+        {"SiLU alone",
+         {.activation = MG_ACTIVATION_SILU},
+         2,
+         {MG_SHAPE(5, 12), MG_SHAPE(12, 20)},
+         WEIGHTED,
+         .forward_only = true},
+        {"many rows", .inputs = 3, .shape = {MG_SHAPE(1, 301, 5), MG_SHAPE(5, 36), MG_SHAPE(36)},
+         WEIGHTED},
+    };
+    check_cases(MG_OP_pointwise_conv, cases, MG_COUNT(cases));
+}
+
+#define IMAGE(n, h, w, c) .inputs = 2, .shape = {MG_SHAPE(n, h, w, c), MG_SHAPE(n, c)}
+
+Test(simt_sizes, channel_scale, .init = open_device) {
+    static const mg_case cases[] = {{"wide", IMAGE(3, 17, 19, 24)},
+                                    {"more channels than threads", IMAGE(2, 3, 5, 1088)},
+                                    {"one lane", IMAGE(2, 9, 9, 4)}};
+    check_cases(MG_OP_channel_scale, cases, MG_COUNT(cases));
+}
+
+Test(simt_sizes, global_average_pool, .init = open_device) {
+    static const mg_case cases[] = {
+        {"wide", .inputs = 1, .shape = {MG_SHAPE(3, 17, 19, 24)}},
+        {"more channels than threads", .inputs = 1, .shape = {MG_SHAPE(2, 3, 5, 1088)}},
+        {"chunks grow", .inputs = 1, .shape = {MG_SHAPE(1, 263, 131, 4)}}};
+    check_cases(MG_OP_global_average_pool, cases, MG_COUNT(cases));
+}
+
+#define DENSE(text, k, s, n, h, w, in, out)                                                        \
+    {                                                                                              \
+        text, {.kernel = k, .stride = s}, 3,                                                       \
+            {MG_SHAPE(n, h, w, in), MG_SHAPE(k, k, in, out), MG_SHAPE(out)}, WEIGHTED              \
+    }
+
+Test(simt_sizes, conv2d, .init = open_device) {
+    static const mg_case cases[] = {
+        DENSE("stem, one channel, tiles", 3, 2, 2, 19, 83, 1, 40),
+        DENSE("stem, three channels, tiles", 3, 2, 1, 21, 70, 3, 36),
+        DENSE("any: 3x3 stride 1", 3, 1, 2, 5, 7, 4, 8),
+        DENSE("any: 7x7 stride 3", 7, 3, 1, 20, 17, 3, 5),
+        {"stem, SiLU, three channels",
+         {.kernel = 3, .stride = 2, .activation = MG_ACTIVATION_SILU},
+         3,
+         {MG_SHAPE(1, 12, 9, 3), MG_SHAPE(3, 3, 3, 48), MG_SHAPE(48)},
+         WEIGHTED,
+         .forward_only = true},
+        {"any, SiLU",
+         {.kernel = 5, .stride = 2, .activation = MG_ACTIVATION_SILU},
+         3,
+         {MG_SHAPE(1, 12, 9, 3), MG_SHAPE(5, 5, 3, 4), MG_SHAPE(4)},
+         WEIGHTED,
+         .forward_only = true},
+    };
+    check_cases(MG_OP_conv2d, cases, MG_COUNT(cases));
+}
