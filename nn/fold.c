@@ -5,8 +5,21 @@
  *
  * The scale is computed in f64 and rounded once per weight. */
 #include <math.h>
+#include <stdlib.h>
 
 #include "nn/efficientnet.h"
+
+static void scale_row(mg_conv_norm *layer, int64_t first, int64_t channels, const double *scale) {
+    if (layer->weight->dtype == MG_F32) {
+        const float *w = (const float *)layer->weight->data + first;
+        float *out = (float *)layer->folded_weight->data + first;
+        for (int64_t c = 0; c < channels; c++) out[c] = (float)((double)w[c] * scale[c]);
+        return;
+    }
+    for (int64_t c = 0; c < channels; c++)
+        mg_tensor_set(layer->folded_weight, first + c,
+                      mg_tensor_get(layer->weight, first + c) * scale[c]);
+}
 
 static void fold_layer(mg_context *ctx, mg_conv_norm *layer, const char *scope) {
     if (!layer->weight || ctx->error.code) return;
@@ -19,16 +32,21 @@ static void fold_layer(mg_context *ctx, mg_conv_norm *layer, const char *scope) 
     const mg_batch_norm_parameters *norm = &layer->norm;
     int64_t channels = norm->gamma->shape.dim[0];
     int64_t rows = mg_shape_elements(&layer->weight->shape) / channels;
+    double *scale = malloc((size_t)channels * sizeof *scale);
+    if (!scale) {
+        mg_fail(&ctx->error, MG_ERR_MEMORY, "%s: out of memory", scope);
+        return;
+    }
     for (int64_t c = 0; c < channels; c++) {
-        double scale =
+        scale[c] =
             mg_tensor_get(norm->gamma, c) / sqrt(mg_tensor_get(norm->running_var, c) + norm->eps);
         mg_tensor_set(layer->folded_bias, c,
-                      mg_tensor_get(norm->beta, c) - mg_tensor_get(norm->running_mean, c) * scale);
-        /* channels are the last axis in every layout of ours */
-        for (int64_t r = 0; r < rows; r++)
-            mg_tensor_set(layer->folded_weight, r * channels + c,
-                          mg_tensor_get(layer->weight, r * channels + c) * scale);
+                      mg_tensor_get(norm->beta, c) -
+                          mg_tensor_get(norm->running_mean, c) * scale[c]);
     }
+    /* channels are the last axis in every layout of ours */
+    for (int64_t r = 0; r < rows; r++) scale_row(layer, r * channels, channels, scale);
+    free(scale);
 }
 
 /* A grey image repeated over the stem's channels is one channel against the summed weights: exactly

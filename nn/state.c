@@ -20,6 +20,40 @@ void mg_state_conventions(const mg_key_import *import, mg_efficientnet_options *
     options->nominal_size = import->nominal_size;
 }
 
+/* A file's elements (outputs, inputs, taps) into our order (taps, inputs, outputs): a transposition
+ * per tap, in squares that fit the first cache. Network weights are tens of millions of elements,
+ * and starting up should take no longer than reading them. */
+static void lay_out_f32(const mg_parameter_info *p, const float *from, float *to) {
+    enum { SIDE = 16 };
+    mg_shape torch = mg_parameter_torch_shape(p);
+    if (torch.rank < 2) {
+        memcpy(to, from, (size_t)mg_shape_elements(&torch) * sizeof *to);
+        return;
+    }
+    int64_t out = torch.dim[0], in = torch.dim[1];
+    int64_t taps = torch.rank == 4 ? torch.dim[2] * torch.dim[3] : 1;
+    int64_t columns = in * taps; /* of the file's matrix; its rows are the outputs */
+    for (int64_t o0 = 0; o0 < out; o0 += SIDE)
+        for (int64_t c0 = 0; c0 < columns; c0 += SIDE) {
+            int64_t o1 = o0 + SIDE < out ? o0 + SIDE : out;
+            int64_t c1 = c0 + SIDE < columns ? c0 + SIDE : columns;
+            for (int64_t c = c0; c < c1; c++) {
+                float *row = to + (c % taps * in + c / taps) * out;
+                for (int64_t o = o0; o < o1; o++) row[o] = from[o * columns + c];
+            }
+        }
+}
+
+static void lay_out(const mg_parameter_info *p, const float *from) {
+    if (p->tensor->dtype == MG_F32) {
+        lay_out_f32(p, from, p->tensor->data);
+        return;
+    }
+    int64_t n = mg_shape_elements(&p->tensor->shape);
+    for (int64_t i = 0; i < n; i++)
+        mg_tensor_set(p->tensor, mg_parameter_offset(p, i), (double)from[i]);
+}
+
 /* The import lists the file's tensors in torchvision's state_dict order, ours is the same without
  * the counters that follow every running variance. */
 mg_status mg_state_load(mg_efficientnet *net, const mg_key_import *import, mg_error *err) {
@@ -41,8 +75,7 @@ mg_status mg_state_load(mg_efficientnet *net, const mg_key_import *import, mg_er
         float *flat = malloc((size_t)n * sizeof *flat);
         if (!flat) return mg_fail(err, MG_ERR_MEMORY, "%s: out of memory", p->name);
         mg_status s = mg_stored_to_f32(t, flat, n, err);
-        for (int64_t i = 0; i < n && !s; i++)
-            mg_tensor_set(p->tensor, mg_parameter_offset(p, i), (double)flat[i]);
+        if (!s) lay_out(p, flat);
         free(flat);
         if (s) return s;
     }
