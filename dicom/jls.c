@@ -65,6 +65,7 @@ typedef struct stream {
     const mg_dicom_jls_header *header;
     uint8_t ids[3];            /* of the components, from the frame header */
     unsigned decoded;          /* components that had their scan, one bit each */
+    bool framed;               /* the frame header was met */
     mg_jls_parameters presets; /* 0: default */
     uint16_t *samples;
     bool damaged; /* and that is allowed */
@@ -169,7 +170,10 @@ static unsigned all_components(const stream *s) { return (1u << s->header->compo
 
 static mg_dicom_status read_segment(stream *s, uint8_t code, const uint8_t *p, size_t length) {
     switch (code) {
-    case SOF_LS:
+    case SOF_LS: /* the first one was checked with the header; another would not have been */
+        if (s->framed || length != 8 + 3 * (size_t)s->header->components)
+            return broken(s->err, s->at, "second frame header");
+        s->framed = true;
         for (int c = 0; c < s->header->components; c++) s->ids[c] = p[8 + 3 * c];
         break;
     case LSE: return read_presets(s, p, length);
