@@ -137,9 +137,46 @@ static void background_to_zero(mg_source *s) {
         if (s->mask[i]) s->grey[i] = 0;
 }
 
+/* From the range of an image's values to the range that becomes 0 … 1. */
+static void window_range(const mg_source *s, float *low, float *high) {
+    if (!s->has_window) return;
+    float from = (float)(s->center - s->width), to = (float)(s->center + s->width);
+    *low = *low < from ? from : *low > to ? to : *low;
+    *high = *high < from ? from : *high > to ? to : *high;
+}
+
+/* The everyday case: grey values rise (or fall) with the stored ones, so the image's range is that of
+ * the ends, and a table of some thousand values is normalised instead of millions of pixels. What is
+ * out of the ordinary stays as it is, for to_unit_range(). */
+static void normalise_values(mg_source *s, float *values, size_t n) {
+    bool rising = true, falling = true;
+    for (size_t i = 1; i < n; i++) {
+        rising &= values[i] >= values[i - 1];
+        falling &= values[i] <= values[i - 1];
+    }
+    float low = values[rising ? 0 : n - 1], high = values[rising ? n - 1 : 0];
+    if (!(rising || falling) || !isfinite(low) || !isfinite(high)) return;
+    s->lowest = low;
+    s->highest = high;
+    window_range(s, &low, &high);
+    if (!(low < high)) return;
+    s->low = low;
+    s->high = high;
+    normalise(values, n, low, high, s->invert);
+    s->finished = true;
+}
+
 /* Source values to [0,1], background dark. Fills the range fields of *out. */
 static mg_status to_unit_range(mg_source *s, const mg_preprocess_trace *trace, mg_prepared *out,
                                mg_error *err) {
+    if (s->finished) {
+        out->lowest = s->lowest;
+        out->highest = s->highest;
+        out->low = s->low;
+        out->high = s->high;
+        out->inverted = s->invert;
+        return MG_OK;
+    }
     size_t n = (size_t)s->rows * s->columns;
     float low, high;
     range(s->grey, s->has_mask ? s->mask : NULL, n, &low, &high);
@@ -154,16 +191,12 @@ static mg_status to_unit_range(mg_source *s, const mg_preprocess_trace *trace, m
     out->highest = high;
     if (low == high)
         return mg_fail(err, MG_ERR_NUMERIC, "all pixels have the same value, %g", (double)low);
-    if (s->has_window) {
-        float from = (float)(s->center - s->width), to = (float)(s->center + s->width);
-        low = low < from ? from : low > to ? to : low;
-        high = high < from ? from : high > to ? to : high;
-        if (low == high)
-            return mg_fail(err, MG_ERR_NUMERIC,
-                           "the window %g +- %g leaves no contrast (values %g to %g); try window "
-                           "dicom or none",
-                           s->center, s->width, (double)out->lowest, (double)out->highest);
-    }
+    window_range(s, &low, &high);
+    if (low == high)
+        return mg_fail(err, MG_ERR_NUMERIC,
+                       "the window %g +- %g leaves no contrast (values %g to %g); try window "
+                       "dicom or none",
+                       s->center, s->width, (double)out->lowest, (double)out->highest);
     out->low = low;
     out->high = high;
     out->inverted = s->invert;
@@ -279,6 +312,7 @@ static mg_status finish(mg_preprocessor *p, const mg_preprocess_trace *trace, mg
 mg_status mg_preprocess_file(mg_preprocessor *p, const char *path, const mg_preprocess_trace *trace,
                              mg_prepared *out, mg_error *err) {
     *out = (mg_prepared){0};
+    p->source.on_values = trace ? NULL : normalise_values;
     mg_status status = mg_source_read(&p->source, path, &p->settings, trace, err);
     if (status) return status;
     mg_error inner = {0};
@@ -310,6 +344,7 @@ mg_status mg_preprocess_display(mg_preprocessor *p, const char *path, float **pi
     mg_error inner = {0};
     mg_preprocess_settings full = p->settings;
     full.reduce = 0;
+    p->source.on_values = normalise_values;
     mg_status status = mg_source_read(&p->source, path, &full, NULL, err);
     if (status) return status;
     status = to_unit_range(&p->source, NULL, &ranges, &inner);

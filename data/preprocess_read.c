@@ -80,6 +80,11 @@ static mg_status trace_stored(mg_source *s, mg_dicom *d, int reduce,
     return MG_OK;
 }
 
+static void pass_on(void *arg, float *values, size_t n) {
+    mg_source *s = arg;
+    s->on_values(s, values, n);
+}
+
 static mg_status read_pixels(mg_source *s, mg_dicom *d, const mg_preprocess_settings *settings,
                              const mg_preprocess_trace *trace, mg_error *err) {
     mg_dicom_error e = {0};
@@ -98,17 +103,6 @@ static mg_status read_pixels(mg_source *s, mg_dicom *d, const mg_preprocess_sett
     if (status) return status;
     s->has_mask = settings->window != MG_WINDOW_SEED; /* the seed knows no padding */
     if (s->has_mask) memset(s->mask, 0, (size_t)s->rows * s->columns);
-    mg_dicom_grey_options o = {
-        .no_voi = settings->window != MG_WINDOW_DICOM,
-        .no_presentation = true,
-        .read = {.reduce = reduce, .rows = &s->rows, .columns = &s->columns},
-        .padding_mask = s->has_mask ? s->mask : NULL,
-    };
-    if (read_grey(s, d, &o, &e)) return from_dicom(&e, err);
-    if (s->rows == 0 || s->columns == 0)
-        return mg_fail(err, MG_ERR_FORMAT, "nothing is left at 1/%d of the resolution",
-                       1 << o.read.reduce);
-    s->reduce = s->rows == s->full_rows ? 0 : o.read.reduce; /* other codecs know no reduction */
     s->invert = strcmp(image.photometric, "MONOCHROME1") == 0;
     mg_dicom_window window;
     s->has_window = settings->window == MG_WINDOW_SEED && mg_dicom_window_of(d, 0, 0, &window) &&
@@ -117,6 +111,19 @@ static mg_status read_pixels(mg_source *s, mg_dicom *d, const mg_preprocess_sett
         s->center = window.center;
         s->width = window.width;
     }
+    mg_dicom_grey_options o = {
+        .no_voi = settings->window != MG_WINDOW_DICOM,
+        .no_presentation = true,
+        .read = {.reduce = reduce, .rows = &s->rows, .columns = &s->columns},
+        .padding_mask = s->has_mask ? s->mask : NULL,
+        .on_values = s->on_values && !s->has_mask && !reduce ? pass_on : NULL,
+        .arg = s,
+    };
+    if (read_grey(s, d, &o, &e)) return from_dicom(&e, err);
+    if (s->rows == 0 || s->columns == 0)
+        return mg_fail(err, MG_ERR_FORMAT, "nothing is left at 1/%d of the resolution",
+                       1 << o.read.reduce);
+    s->reduce = s->rows == s->full_rows ? 0 : o.read.reduce; /* other codecs know no reduction */
     if (mg_dicom_warnings(d) > 0)
         snprintf(s->warning, sizeof s->warning, "%s", mg_dicom_warning(d, 0));
     return MG_OK;
@@ -159,7 +166,7 @@ static mg_status read_png(mg_source *s, const char *path, const mg_preprocess_tr
 
 mg_status mg_source_read(mg_source *s, const char *path, const mg_preprocess_settings *settings,
                          const mg_preprocess_trace *trace, mg_error *err) {
-    s->has_mask = s->has_window = s->invert = false;
+    s->has_mask = s->has_window = s->invert = s->finished = false;
     s->warning[0] = '\0';
     uint8_t head[8];
     FILE *f = fopen(path, "rb");

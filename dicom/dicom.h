@@ -216,6 +216,11 @@ typedef struct mg_dicom_grey_options {
     const mg_dicom_window *override; /* use this window instead of the file's */
     mg_dicom_read_options read;
     uint8_t *padding_mask; /* may be NULL; one byte per pixel, 1 where pixel padding */
+    /* May be NULL. Receives what the stored values become, from the least to the most that the image
+     * has, before any pixel is looked up, and may replace it: a further step for the price of a few
+     * thousand values. Not called for images of few pixels or words of more than 16 bits. */
+    void (*on_values)(void *arg, float *values, size_t n);
+    void *arg;
 } mg_dicom_grey_options;
 
 /* One grey frame as f32. With VOI the result is in [0,1] and pixel padding is 0, the background;

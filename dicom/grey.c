@@ -81,7 +81,8 @@ static void evaluate(const mg_dicom_grey *g, const mg_dicom_image *image, const 
 
 /* For words of up to 16 bits: each value that can occur once, then a lookup per pixel. */
 static bool evaluate_by_table(const mg_dicom_grey *g, const mg_dicom_image *image,
-                              const void *stored, size_t n, float *out) {
+                              const mg_dicom_grey_options *o, const void *stored, size_t n,
+                              float *out) {
     int64_t least, most;
     if (image->word_bytes > 2 || n < 4096) return false;
     limits(image, stored, n, &least, &most);
@@ -96,6 +97,7 @@ static bool evaluate_by_table(const mg_dicom_grey *g, const mg_dicom_image *imag
         mg_dicom_grey_values(g, x, part);
         for (size_t i = 0; i < part; i++) table[at + i] = (float)x[i];
     }
+    if (o && o->on_values) o->on_values(o->arg, table, entries);
 #define LOOK_UP(name, type)                                                                        \
     for (size_t i = 0; i < n; i++) out[i] = table[(int64_t)((const type *)stored)[i] - least]
     BY_WORD(image, LOOK_UP)
@@ -228,7 +230,7 @@ static mg_dicom_status run(grey_task *t, float *out, mg_dicom_error *err) {
     t->grey.invert = !t->options.no_presentation && is_inverse(t->d, &t->image);
     if (t->grey.voi.kind == MG_DICOM_VOI_RANGE)
         find_range(&t->grey, &t->image, t->stored, n, t->mask);
-    if (!evaluate_by_table(&t->grey, &t->image, t->stored, n, out))
+    if (!evaluate_by_table(&t->grey, &t->image, &t->options, t->stored, n, out))
         evaluate(&t->grey, &t->image, t->stored, n, out);
     if (t->mask && t->grey.voi.kind != MG_DICOM_VOI_NONE)
         for (size_t i = 0; i < n; i++) out[i] = t->mask[i] ? 0.0f : out[i];
@@ -258,7 +260,7 @@ mg_dicom_status mg_dicom_apply_modality(const mg_dicom *d, uint32_t frame, const
         return mg_dicom_fail(err, MG_DICOM_ERR_ARG, 0, "apply_modality: NULL argument");
     mg_dicom_status status = mg_dicom_describe(d, NULL, &image, err);
     if (status == MG_DICOM_OK) status = mg_dicom_modality_read(d, &image, frame, &g.modality, err);
-    if (status == MG_DICOM_OK && n > 0 && !evaluate_by_table(&g, &image, stored, n, out))
+    if (status == MG_DICOM_OK && n > 0 && !evaluate_by_table(&g, &image, NULL, stored, n, out))
         evaluate(&g, &image, stored, n, out);
     mg_dicom_lut_free(&g.modality.lut);
     return status;

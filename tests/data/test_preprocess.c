@@ -64,6 +64,36 @@ Test(preprocess, windows_outside_the_data) {
     mg_prepared_free(&p);
 }
 
+static void unused_stage(void *arg, const char *name, const float *pixels, uint32_t rows,
+                         uint32_t columns) {
+    (void)name, (void)pixels, (void)rows, (void)columns;
+    ++*(int *)arg;
+}
+
+/* A trace looks at every pixel between the steps; without one, values are normalised in a table. */
+Test(preprocess, table_and_pixels_give_the_same_bits) {
+    static const char *const kinds[] = {"MONOCHROME2", "MONOCHROME1"};
+    for (int k = 0; k < 2; k++)
+        for (int window = 0; window < 3; window++) {
+            mg_preprocess_settings s = settings(MG_WINDOW_SEED, MG_CROP_BREAST);
+            mammogram_file m = {.photometric = kinds[k], .center = 1700, .width = 400 * window};
+            mg_prepared fast = prepare(&m, &s), slow;
+            mg_preprocessor *p = mg_preprocessor_create(&s, NULL);
+            int stages = 0;
+            mg_preprocess_trace trace = {unused_stage, &stages};
+            const char *path = scratch_path("a.dcm");
+            cr_assert_eq(mg_preprocess_file(p, path, &trace, &slow, NULL), MG_OK);
+            cr_assert_eq(stages, 5);
+            cr_assert_eq(memcmp(fast.pixels, slow.pixels, 120 * 90 * 2), 0);
+            cr_assert(fast.low == slow.low && fast.high == slow.high);
+            cr_assert(fast.lowest == slow.lowest && fast.highest == slow.highest);
+            cr_assert_eq(fast.inverted, slow.inverted);
+            mg_prepared_free(&fast);
+            mg_prepared_free(&slow);
+            mg_preprocessor_destroy(p);
+        }
+}
+
 Test(preprocess, monochrome1_is_inverted_once) {
     mg_window_mode windows[] = {MG_WINDOW_SEED, MG_WINDOW_DICOM, MG_WINDOW_NONE};
     for (int k = 0; k < 3; k++) {

@@ -1,0 +1,16 @@
+# Sourced by the compare_*.sh scripts: where things are, and what they share.
+cd "$(dirname "$0")/.." || exit 1
+set -e
+PYTHON=${PYTHON:-python3}
+mkdir -p build/peers
+echo "\$ bench/$(basename "$0") $*"
+echo "# $(git log -1 --format='%h %cd' --date=short), $(${CC:-cc} --version | head -1)"
+[ -e build/peers/model.onnx ] || "$PYTHON" bench/peers.py weights build/peers > /dev/null 2>&1
+
+peers() { "$PYTHON" -W ignore bench/peers.py "$@"; }
+
+# Six patients' images at the size of a mammography unit's.
+phantoms() {
+    [ -e build/peers/phantom/train.csv ] ||
+        apps/phantom build/peers/phantom --patients 6 --size 2560x3328 --seed 5 --quiet
+}
