@@ -90,10 +90,15 @@ static __global__ void __launch_bounds__(MG_SUM_THREADS)
         partial[(piece * taps + tap) * g.channels + channel] = rows[0][lane].v[0];
 }
 
-static inline void mg_depthwise_any_forward(const mg_op_call *c, const mg_depthwise *g) {
-    const int64_t count = mg_shape_elements(&c->y_shape);
+static inline void mg_depthwise_any_run(const mg_depthwise *g, const float *x, const float *w,
+                                        float *y) {
+    const int64_t count = g->images * g->rows * g->columns * g->channels;
     MG_LAUNCH(depthwise_any_kernel, (unsigned)mg_ceil_div(count, MG_ANY_THREADS), MG_ANY_THREADS, 0,
-              *g, count, (const float *)c->x[0], (const float *)c->x[1], (float *)c->y);
+              *g, count, x, w, y);
+}
+
+static inline void mg_depthwise_any_forward(const mg_op_call *c, const mg_depthwise *g) {
+    mg_depthwise_any_run(g, (const float *)c->x[0], (const float *)c->x[1], (float *)c->y);
 }
 
 static inline void mg_depthwise_any_dx(const mg_op_call *c, const mg_depthwise *g) {

@@ -2,7 +2,7 @@
  * chosen for the CPU: channels in fours (16-byte accesses), several tiles in every direction, ragged
  * edges, filters without a kernel of their own. The same checks as test_simt_ops.c. */
 #include <criterion/criterion.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ops/check.h"
@@ -123,4 +123,61 @@ Test(simt_sizes, conv2d, .init = open_device) {
          .forward_only = true},
     };
     check_cases(MG_OP_conv2d, cases, MG_COUNT(cases));
+}
+
+#define GATED(text, n, h, w, c, s)                                                                 \
+    {                                                                                              \
+        text, .inputs = 5,                                                                         \
+              .shape = {MG_SHAPE(n, h, w, c), MG_SHAPE(c, s), MG_SHAPE(s), MG_SHAPE(s, c),         \
+                        MG_SHAPE(c)},                                                              \
+              .fill = {                                                                            \
+                  MG_FILL_NORMAL,                                                                  \
+                  MG_FILL_WEIGHT,                                                                  \
+                  MG_FILL_NORMAL,                                                                  \
+                  MG_FILL_WEIGHT                                                                   \
+              }                                                                                    \
+    }
+
+Test(simt_sizes, squeeze_excite, .init = open_device) {
+    static const mg_case cases[] = {
+        GATED("wide, gate off the boundary", 3, 17, 11, 24, 6),
+        GATED("more channels than threads", 2, 3, 5, 1088, 45),
+    };
+    check_cases(MG_OP_squeeze_excite, cases, MG_COUNT(cases));
+}
+
+/* Designators close each initialiser: the braces come with the use. */
+#define BLOCK(k, s, add, n, h, w, in, e, sq, out, ...)                                             \
+    .attr = {.kernel = k, .stride = s, .residual = add}, .inputs = 11,                             \
+    .shape = {MG_SHAPE(n, h, w, in), MG_SHAPE(in, e),  MG_SHAPE(e),  MG_SHAPE(k, k, e),            \
+              MG_SHAPE(e),           MG_SHAPE(e, sq),  MG_SHAPE(sq), MG_SHAPE(sq, e),              \
+              MG_SHAPE(e),           MG_SHAPE(e, out), MG_SHAPE(out)},                             \
+    .fill = {MG_FILL_NORMAL, __VA_ARGS__,    MG_FILL_WEIGHT, MG_FILL_NORMAL, MG_FILL_WEIGHT,       \
+             MG_FILL_NORMAL, MG_FILL_WEIGHT, MG_FILL_NORMAL, MG_FILL_WEIGHT, MG_FILL_NORMAL}
+#define EXPANDED   MG_FILL_WEIGHT, MG_FILL_NORMAL
+#define UNEXPANDED MG_FILL_ABSENT, MG_FILL_ABSENT
+
+Test(simt_sizes, mbconv, .init = open_device) {
+    static const mg_case cases[] = {
+        {"tiles, residual, gated weights", BLOCK(3, 1, true, 2, 19, 11, 8, 48, 2, 8, EXPANDED)},
+        {"5x5 stride 2", BLOCK(5, 2, false, 2, 21, 14, 8, 36, 2, 12, EXPANDED)},
+        {"gated tensor", BLOCK(5, 1, true, 3, 3, 4, 16, 40, 4, 16, EXPANDED)},
+        {"without expansion", BLOCK(3, 1, false, 2, 18, 9, 24, 24, 6, 16, UNEXPANDED)},
+        {"any filter", BLOCK(7, 1, true, 2, 9, 6, 4, 12, 2, 4, EXPANDED)},
+        {"any filter, without expansion", BLOCK(3, 3, false, 1, 9, 6, 12, 12, 2, 4, UNEXPANDED)},
+    };
+    check_cases(MG_OP_mbconv, cases, MG_COUNT(cases));
+}
+
+/* Five images in groups of two, two and one; then one by one. */
+Test(simt_sizes, mbconv_in_groups, .init = open_device) {
+    static const mg_case cases[] = {
+        {"groups, gated weights", BLOCK(3, 1, true, 5, 9, 8, 4, 24, 2, 4, EXPANDED)},
+        {"groups, gated tensor", BLOCK(3, 2, false, 5, 9, 8, 4, 24, 2, 32, EXPANDED)},
+    };
+    static const char *const sizes[] = {"32", "0"}; /* an image of the first needs 13.5 KiB */
+    for (int i = 0; i < MG_COUNT(sizes); i++) {
+        setenv("MG_CUDA_SCRATCH_KIB", sizes[i], 1);
+        check_cases(MG_OP_mbconv, cases, MG_COUNT(cases));
+    }
 }
