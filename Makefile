@@ -127,7 +127,7 @@ $(BUILD)/bin/%: $(BUILD)/obj/apps/%.o $(APPLIB) $(LIB)
 # The device "cuda" is a plugin: only `--device cuda` opens it. Spills and local memory are errors.
 NVCC     ?= $(shell command -v nvcc 2>/dev/null)
 CUDA_HOME ?= $(patsubst %/bin/nvcc,%,$(NVCC))
-CUDA_SRC := $(wildcard cuda/*.cu cuda/lab/*/*.cu)
+CUDA_SRC := $(wildcard cuda/*.cu cuda/lab/*.cu cuda/lab/*/*.cu)
 CUDA_LIB := $(BUILD)/libmammograd_cuda.so
 NVFLAGS  := -std=c++17 -O3 -lineinfo -fmad=true \
             -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=[sm_90,compute_90] \

@@ -39,4 +39,5 @@ extern "C" __attribute__((visibility("default"))) const mg_device_plugin mg_devi
     mg_cuda_gemm_precision,
     findings,
     NULL,
+    mg_cuda_lab,
 };

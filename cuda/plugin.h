@@ -7,6 +7,7 @@ extern "C" {
 }
 
 extern const mg_memory mg_cuda_memory;
+extern const mg_lab_level *const mg_cuda_lab[]; /* cuda/lab/lab.cu */
 int mg_cuda_count(void);
 const char *mg_cuda_reason(void);
 bool mg_cuda_open(int ordinal);

@@ -130,12 +130,14 @@ static mg_tensor *folded_prefix(mg_context *ctx, mg_efficientnet *net, mg_tensor
 
 /* Folded stages keep nothing for backward, so a batch goes through them a few images at a time:
  * the widest activations then exist for those only. Images do not meet each other in these stages,
- * and the group's size is fixed by the image's, so neither batch nor threads change a bit. */
+ * and the group's size is fixed by the image's, so neither batch nor threads change a bit. A GPU needs
+ * more images at once to be busy, and has the memory for them. */
 static mg_tensor *folded_in_groups(mg_context *ctx, mg_efficientnet *net, mg_tensor *x, int first) {
-    enum { PIXELS = 1 << 18 };
+    enum { CPU_PIXELS = 1 << 18, DEVICE_PIXELS = 1 << 23 };
     if (!x || x->shape.rank != 4) return folded_prefix(ctx, net, x, first);
     int64_t images = x->shape.dim[0], pixels = x->shape.dim[1] * x->shape.dim[2];
-    int64_t group = pixels < PIXELS ? PIXELS / pixels : 1;
+    int64_t most = ctx->plugin ? DEVICE_PIXELS : CPU_PIXELS;
+    int64_t group = pixels < most ? most / pixels : 1;
     size_t image_bytes = (size_t)(pixels * x->shape.dim[3]) * mg_dtype_size(x->dtype);
     if (images <= group) return folded_prefix(ctx, net, x, first);
     mg_tensor *out = NULL;

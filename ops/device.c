@@ -120,6 +120,9 @@ static void *stage(staging *s, const void *host, int64_t elements) {
     return b->device;
 }
 
+/* The device kernels behind mg_staged_kernels. */
+static const mg_kernels *staged_of[MG_OP_COUNT];
+
 static void run_staged(mg_op_id id, const mg_device_plugin *p, const mg_op_call *call, bool back) {
     const mg_op *op = mg_op_get(id, MG_F32);
     mg_op_call c = *call;
@@ -133,7 +136,7 @@ static void run_staged(mg_op_id id, const mg_device_plugin *p, const mg_op_call 
     c.y = stage(&s, call->y, n);
     c.dy = stage(&s, call->dy, n);
     c.save = stage(&s, call->save, op->save_count ? op->save_count(call) : 0);
-    const mg_kernels *k = p->kernels[id];
+    const mg_kernels *k = staged_of[id];
     size_t scratch = k->scratch_bytes ? k->scratch_bytes(&c, back, 1) : 0;
     c.scratch = scratch ? p->memory->alloc(scratch, "kernel scratch") : NULL;
     c.pool = NULL;
@@ -162,5 +165,12 @@ static const mg_kernels staged_kernels[MG_OP_COUNT] = {MG_OP_LIST(MG_STAGED_ROW)
 const mg_kernels *mg_staged_kernels(mg_op_id id, const mg_device_plugin *plugin) {
     if (!plugin->kernels[id]) return NULL;
     staged_plugin = plugin;
+    staged_of[id] = plugin->kernels[id];
     return &staged_kernels[id];
+}
+
+const mg_kernels *mg_staged_lab_kernels(const mg_lab_level *level, const mg_device_plugin *plugin) {
+    staged_plugin = plugin;
+    staged_of[level->op] = &level->kernels;
+    return &staged_kernels[level->op];
 }

@@ -41,6 +41,15 @@ typedef struct mg_launch {
     double bytes, flops; /* compulsory; 0 where the op did not say */
 } mg_launch;
 
+/* One level of a teaching ladder (cuda/lab): the op, from naive (1) to production. */
+typedef struct mg_lab_level {
+    mg_op_id op;
+    int level;
+    const char *name, *idea; /* one word; one line */
+    const char *file;
+    mg_kernels kernels; /* forward is the level's, backward the production one */
+} mg_lab_level;
+
 typedef struct mg_device_plugin {
     int version; /* MG_DEVICE_PLUGIN_VERSION */
     int ops;     /* MG_OP_COUNT when it was built */
@@ -67,6 +76,7 @@ typedef struct mg_device_plugin {
     void (*gemm_precision)(int mode);
     int (*findings)(void); /* of the emulator's checker so far; NULL where there is none */
     const struct mg_device_imaging *imaging; /* preprocessing (ops/imaging.h) */
+    const mg_lab_level *const *lab;          /* all levels of all ladders, then NULL */
 } mg_device_plugin;
 
 /* Opens "cpu", "reference", "cuda", "cuda:1" or "simt": binds its kernels and sets *plugin (NULL for
@@ -78,5 +88,8 @@ mg_status mg_device_open(const char *spec, mg_device *device, const mg_device_pl
 /* Kernels of a device that work on ordinary memory: copies in, runs, copies out. This lets
  * mg_check_device and every other test of ops/check.h run on any device. */
 const mg_kernels *mg_staged_kernels(mg_op_id id, const mg_device_plugin *plugin);
+/* The same for a level of a ladder. Either call decides what the op's staged kernels run from then
+ * on, so use one before asking for the next. */
+const mg_kernels *mg_staged_lab_kernels(const mg_lab_level *level, const mg_device_plugin *plugin);
 
 #endif
