@@ -19,33 +19,71 @@ static void open_device(void) {
     }
 }
 
-static void check_ladder(mg_op_id id) {
+static void check_case(const mg_lab_level *l, const mg_case *c, mg_device_check *worst) {
+    mg_device_check r;
+    mg_error err = {0};
+    mg_status s = mg_check_device(l->op, c, mg_staged_lab_kernels(l, plugin), NULL, &r, &err);
+    const char *failure = plugin->memory->failure(true);
+    cr_expect(!failure, "level %d, %s: %s", l->level, c->name, failure ? failure : "");
+    cr_expect_eq(s, MG_OK, "level %d: %s", l->level, err.message);
+    if (r.forward > worst->forward) worst->forward = r.forward;
+}
+
+/* On the op's cases, and on `more`: channels in fours and several blocks in every direction. */
+static void check_ladder(mg_op_id id, const mg_case *more, int count) {
     const mg_op *op = mg_op_get(id, MG_F32);
     int levels = 0;
     for (const mg_lab_level *const *l = plugin->lab; *l; l++) {
         if ((*l)->op != id) continue;
         cr_expect_eq((*l)->level, ++levels, "levels count up from 1");
         mg_device_check worst = {0};
-        for (int k = 0; k < op->case_count; k++) {
-            mg_device_check r;
-            mg_error err = {0};
-            mg_status s = mg_check_device(id, &op->cases[k], mg_staged_lab_kernels(*l, plugin),
-                                          NULL, &r, &err);
-            const char *failure = plugin->memory->failure(true);
-            cr_expect(!failure, "level %d, %s: %s", levels, op->cases[k].name,
-                      failure ? failure : "");
-            cr_expect_eq(s, MG_OK, "level %d: %s", levels, err.message);
-            if (r.forward > worst.forward) worst.forward = r.forward;
-        }
+        for (int k = 0; k < op->case_count; k++) check_case(*l, &op->cases[k], &worst);
+        for (int k = 0; k < count; k++) check_case(*l, &more[k], &worst);
         printf("simt     %s level %d, %-12s error %.2f of the bound\n", op->name, levels,
                (*l)->name, worst.forward);
     }
     cr_expect(levels >= 4 && levels <= 6, "%s has %d levels", op->name, levels);
 }
 
-Test(simt_lab, depthwise_conv, .init = open_device) { check_ladder(MG_OP_depthwise_conv); }
-Test(simt_lab, batch_norm, .init = open_device) { check_ladder(MG_OP_batch_norm); }
-Test(simt_lab, squeeze_excite, .init = open_device) { check_ladder(MG_OP_squeeze_excite); }
+#define DEPTHWISE(text, k, s, n, h, w, c)                                                          \
+    {                                                                                              \
+        text, {.kernel = k, .stride = s}, 2, {MG_SHAPE(n, h, w, c), MG_SHAPE(k, k, c)}, .fill = {  \
+            MG_FILL_NORMAL,                                                                        \
+            MG_FILL_WEIGHT                                                                         \
+        }                                                                                          \
+    }
+
+Test(simt_lab, depthwise_conv, .init = open_device) {
+    static const mg_case more[] = {
+        DEPTHWISE("3x3, wide", 3, 1, 2, 17, 9, 40),
+        DEPTHWISE("5x5, wide", 5, 1, 1, 18, 10, 36),
+        DEPTHWISE("5x5 stride 2, wide", 5, 2, 1, 19, 11, 40),
+        DEPTHWISE("7x7", 7, 1, 1, 5, 6, 4),
+    };
+    check_ladder(MG_OP_depthwise_conv, more, MG_COUNT(more));
+}
+
+Test(simt_lab, batch_norm, .init = open_device) {
+    static const mg_case more[] = {
+        {"wide, chunks",
+         {.training = true, .eps = 1e-3, .momentum = 0.1},
+         5,
+         {MG_SHAPE(2, 17, 19, 40), MG_SHAPE(40), MG_SHAPE(40), MG_SHAPE(40), MG_SHAPE(40)},
+         .fill = {MG_FILL_OFFSET, MG_FILL_NORMAL, MG_FILL_NORMAL, MG_FILL_NORMAL,
+                  MG_FILL_POSITIVE}},
+    };
+    check_ladder(MG_OP_batch_norm, more, MG_COUNT(more));
+}
+
+Test(simt_lab, squeeze_excite, .init = open_device) {
+    static const mg_case more[] = {
+        {"wide, chunks", .inputs = 5,
+         .shape = {MG_SHAPE(3, 17, 11, 264), MG_SHAPE(264, 10), MG_SHAPE(10), MG_SHAPE(10, 264),
+                   MG_SHAPE(264)},
+         .fill = {MG_FILL_NORMAL, MG_FILL_WEIGHT, MG_FILL_NORMAL, MG_FILL_WEIGHT}},
+    };
+    check_ladder(MG_OP_squeeze_excite, more, MG_COUNT(more));
+}
 
 Test(simt_lab, every_file_is_listed, .init = open_device) {
     glob_t files;
