@@ -8,12 +8,23 @@ MG_OP_LIST(MG_CUDA_DECLARE)
 #define MG_CUDA_ROW(name) &mg_cuda_##name,
 
 #ifndef __CUDACC__
+#include "tests/simt/profile.h"
+static void count_accesses(mg_access_counts *out) {
+    simt_profile_totals t;
+    simt_profile(&t);
+    if (out)
+        *out = {t.launches,        t.load_requests, t.load_sectors,        t.least_load_sectors,
+                t.store_requests,  t.store_sectors, t.least_store_sectors, t.touched_sectors,
+                t.shared_requests, t.turns,         t.least_turns};
+}
+#define counter (simt_profile ? count_accesses : NULL)
 namespace simt {
 int finding_count(); /* tests/simt/report.cc */
 }
 #define findings simt::finding_count
 #else
 #define findings NULL
+#define counter  NULL
 #endif
 
 extern "C" __attribute__((visibility("default"))) const mg_device_plugin mg_device_plugin_table = {
@@ -38,6 +49,7 @@ extern "C" __attribute__((visibility("default"))) const mg_device_plugin mg_devi
     mg_cuda_record,
     mg_cuda_gemm_precision,
     findings,
+    counter,
     NULL,
     mg_cuda_lab,
 };

@@ -41,6 +41,17 @@ typedef struct mg_launch {
     double bytes, flops; /* compulsory; 0 where the op did not say */
 } mg_launch;
 
+/* What kernels asked of memory since the last question, as the emulator counts it. A request is one
+ * instruction of one warp; a sector 32 bytes; a turn one cycle of shared memory. `least` is what the
+ * same bytes would have cost in the best arrangement. */
+typedef struct mg_access_counts {
+    int64_t launches; /* cuBLAS's are not seen */
+    int64_t load_requests, load_sectors, least_load_sectors;
+    int64_t store_requests, store_sectors, least_store_sectors;
+    int64_t touched_sectors; /* different ones of each launch, summed over launches */
+    int64_t shared_requests, turns, least_turns;
+} mg_access_counts;
+
 /* One level of a teaching ladder (cuda/lab): the op, from naive (1) to production. */
 typedef struct mg_lab_level {
     mg_op_id op;
@@ -75,6 +86,9 @@ typedef struct mg_device_plugin {
     /* GEMM arithmetic: 0 f32, 1 TF32, 2 bf16 inputs with f32 sums. */
     void (*gemm_precision)(int mode);
     int (*findings)(void); /* of the emulator's checker so far; NULL where there is none */
+    /* Waits, gives the counts and starts anew (out may be NULL); the first call starts counting. NULL
+     * where nothing counts: only the emulator with its checker does. */
+    void (*count_accesses)(mg_access_counts *out);
     const struct mg_device_imaging *imaging; /* preprocessing (ops/imaging.h) */
     const mg_lab_level *const *lab;          /* all levels of all ladders, then NULL */
 } mg_device_plugin;

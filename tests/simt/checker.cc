@@ -8,6 +8,7 @@
  * Shadow memory: one state (Bytes) per byte, and per 4-byte cell the last write and two of the reads
  * since then, each with its thread, block, epochs and code address. */
 #include "checker.h"
+#include "profile.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -215,6 +216,7 @@ void add_region(void *base, size_t bytes, bool shared) {
     r.shared = shared;
     r.state = (Bytes *)shadow(bytes);
     r.cells = (Cell *)shadow(bytes / 4 * sizeof(Cell));
+    if (!shared) profile_region(bytes);
 }
 
 void set_state(uintptr_t address, size_t bytes, Bytes state) {
@@ -292,6 +294,8 @@ void checker_start() {
     if (!image_high) dl_iterate_phdr(find_image, nullptr);
 }
 
+uintptr_t image_base() { return image_low; }
+
 void check_access(uintptr_t address, size_t n, bool write, bool atomic, uintptr_t return_address) {
     const uint32_t code = (uint32_t)(return_address - image_low);
     Region *region = within(address, global_region.low, global_region.high)   ? &global_region
@@ -309,6 +313,7 @@ void check_access(uintptr_t address, size_t n, bool write, bool atomic, uintptr_
         finding("memcheck", line_of(code), "misaligned access of %zu bytes: %s", n,
                 describe_address(address));
     if (!check_bytes(*region, address, n, write, code)) return;
+    profile_access(address - region->low, address, n, write, region->shared, code);
     const size_t first = (address - region->low) / 4, last = (address + n - 1 - region->low) / 4;
     for (size_t i = first; i <= last; i++)
         check_cell(*region, i, address, address + n, write, atomic, code);
