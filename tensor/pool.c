@@ -1,14 +1,18 @@
 #include "tensor/pool.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Workers spin briefly for the next loop before they sleep: a network is hundreds of short loops,
- * and a futex wake-up costs more than the smallest of them. */
-enum { SPIN = 2000 };
+/* Threads spin for the next loop before they sleep: a network is hundreds of short loops, and a futex
+ * wake-up costs more than the smallest of them. Worse, who is woken is often put on the waker's own
+ * core when the others are not quite idle, and waits there until the loop is over: measured, a second
+ * thread then gained a quarter instead of nine tenths. A few milliseconds bridge the gaps between the
+ * loops of a network; with more threads than cores spinning only keeps others from working. */
+enum { SPIN = 200000, SPIN_CROWDED = 2000 };
 
 static void relax(void) {
 #if defined(__x86_64__)
@@ -23,7 +27,7 @@ typedef struct worker {
 } worker;
 
 struct mg_pool {
-    int threads;
+    int threads, spin;
     worker *workers; /* threads - 1 of them; the caller is worker 0 */
     pthread_mutex_t mutex;
     pthread_cond_t start, done;
@@ -46,7 +50,7 @@ static void run_chunks(mg_pool *p, int thread) {
 
 static unsigned wait_for_work(mg_pool *p, unsigned seen) {
     unsigned now = seen;
-    for (int i = 0; i < SPIN; i++) {
+    for (int i = 0; i < p->spin; i++) {
         now = atomic_load_explicit(&p->generation, memory_order_acquire);
         if (now != seen) return now;
         relax();
@@ -83,10 +87,8 @@ static void wake_workers(mg_pool *p) {
 }
 
 mg_pool *mg_pool_create(int threads) {
-    if (threads <= 0) {
-        long cores = sysconf(_SC_NPROCESSORS_ONLN);
-        threads = cores < 1 ? 1 : cores > 256 ? 256 : (int)cores;
-    }
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    if (threads <= 0) { threads = cores < 1 ? 1 : cores > 256 ? 256 : (int)cores; }
     mg_pool *p = calloc(1, sizeof *p);
     if (!p) return NULL;
     p->workers = calloc((size_t)threads, sizeof *p->workers);
@@ -98,6 +100,7 @@ mg_pool *mg_pool_create(int threads) {
     pthread_cond_init(&p->start, NULL);
     pthread_cond_init(&p->done, NULL);
     p->threads = 1;
+    p->spin = threads <= cores ? SPIN : SPIN_CROWDED;
     for (int i = 1; i < threads; i++) {
         worker *w = &p->workers[i - 1];
         *w = (worker){.pool = p, .number = i};
@@ -133,7 +136,7 @@ void mg_parallel_for(mg_pool *p, int64_t chunks, void (*body)(void *, int64_t, i
     atomic_store_explicit(&p->running, p->threads - 1, memory_order_relaxed);
     wake_workers(p);
     run_chunks(p, 0);
-    for (int i = 0; i < SPIN; i++) {
+    for (int i = 0; i < p->spin; i++) {
         if (atomic_load_explicit(&p->running, memory_order_acquire) == 0) return;
         relax();
     }
