@@ -53,7 +53,7 @@ static void one_file(const char *path, int repetitions) {
     mg_preprocessor *p = mg_preprocessor_create(&s, &err);
     void *samples = NULL;
     double alone[MOST], whole[MOST], bytes = 0;
-    for (int i = -1; i < repetitions; i++) { /* once to warm up */
+    for (int i = -3; i < repetitions; i++) { /* a few to warm up */
         mg_prepared input;
         double start = now(), between;
         bytes = (double)decode(path, &samples);

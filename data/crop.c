@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/lanes.h"
+
 /* --- zero crop -------------------------------------------------------------------------------- */
 
 static mg_status keep_marked(const uint8_t *mark, uint32_t n, mg_kept *out, mg_error *err) {
@@ -94,7 +96,10 @@ static bool reduce(small *s, const float *pixels, uint32_t rows, uint32_t column
         memset(sum, 0, (size_t)columns * sizeof *sum);
         for (uint32_t y = y0; y < y1; y++) {
             const float *p = pixels + (size_t)y * columns;
-            for (uint32_t x = 0; x < columns; x++) sum[x] += p[x];
+            uint32_t x = 0;
+            for (; x + LANES <= columns; x += LANES)
+                lanes_store(sum + x, lanes_load(sum + x) + lanes_load(p + x));
+            for (; x < columns; x++) sum[x] += p[x];
         }
         for (int bx = 0; bx < s->w; bx++) {
             uint32_t x0 = (uint32_t)bx * s->block;
