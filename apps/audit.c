@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "apps/lib/audit.h"
+#include "apps/lib/audit_counts.h"
 #include "apps/lib/audit_device.h"
 #include "apps/lib/audit_launches.h"
 #include "apps/lib/cli.h"
@@ -12,7 +13,7 @@ static bool quick, json;
 static const char *docs, *html, *source = ".", *device = "cpu";
 static int64_t threads;
 static double seconds = 0.1;
-static bool launches;
+static bool launches, counts, ladders;
 static const char *gpu = "h100";
 static const char *size_text = "955x500";
 static mg_audit_model_options model = {.batch = 1, .runs = 5, .unfreeze = 7};
@@ -40,6 +41,10 @@ static const mg_cli_option options[] = {
     {"plot", 0, MG_CLI_STRING, &model.plot, "FILE", NULL, "--model: time per layer as PNG", 0, 0},
     {"launches", 0, MG_CLI_FLAG, &launches, NULL, NULL,
      "--model: every launch of the CUDA kernels, estimated for --gpu", 0, 0},
+    {"counts", 0, MG_CLI_FLAG, &counts, NULL, NULL,
+     "what the CUDA kernels ask of memory at B4's sizes, counted by the emulator (minutes)", 0, 0},
+    {"ladders", 0, MG_CLI_FLAG, &ladders, NULL, NULL,
+     "the same for the teaching ladders of cuda/lab, level by level", 0, 0},
     {"gpu", 0, MG_CLI_STRING, &gpu, "h100|a100", "h100", "--launches: which GPU to estimate for", 0,
      0},
     {"seconds", 0, MG_CLI_FLOAT, &seconds, "S", "0.1", "timing per op, each way", 0.001, 60},
@@ -125,6 +130,15 @@ static int run_model(int argc) {
     return err.code == MG_ERR_ARG ? MG_EXIT_USAGE : MG_EXIT_FAILED;
 }
 
+static int run_counts(const audit *a) {
+    mg_error err = {0};
+    if (!(ladders ? mg_audit_print_ladders(source, &err)
+                  : mg_audit_print_counts(a->id, a->count, &err)))
+        return MG_EXIT_DONE;
+    fprintf(stderr, "audit: %s\n", err.message);
+    return MG_EXIT_FAILED;
+}
+
 int main(int argc, char **argv) {
     int code = mg_cli_parse(&program, &argc, &argv);
     if (code != MG_CLI_RUN) return code;
@@ -132,6 +146,7 @@ int main(int argc, char **argv) {
     static audit a;
     code = choose(&a, argc, argv);
     if (code != MG_CLI_RUN) return code;
+    if (counts || ladders) return run_counts(&a);
     mg_error err = {0};
     bool failed = run(&a, &err) != MG_OK || show(&a, argc > 0, &err) != MG_OK;
     if (failed) fprintf(stderr, "audit: %s\n", err.message);

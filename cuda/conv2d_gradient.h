@@ -56,7 +56,8 @@ template <int CIN, int L> __global__ void __launch_bounds__((mg_stem_filter_bloc
         if (part >= half) continue; /* to the next barrier */
 #pragma unroll
         for (int k = 0; k < TAPS; k++) {
-            mg_add(sum[k], parts[part + half][a * TAPS + k][lane]);
+            const mg_lanes<L> other = parts[part + half][a * TAPS + k][lane];
+            mg_add(sum[k], other);
             parts[part][a * TAPS + k][lane] = sum[k];
         }
     }

@@ -84,7 +84,8 @@ __global__ void __launch_bounds__((mg_filter_block<K, L>::THREADS))
         if (part >= half) continue; /* to the next barrier */
 #pragma unroll
         for (int b = 0; b < K; b++) {
-            mg_add(sum[b], parts[part + half][a * K + b][lane]);
+            const mg_lanes<L> other = parts[part + half][a * K + b][lane];
+            mg_add(sum[b], other);
             parts[part][a * K + b][lane] = sum[b];
         }
     }

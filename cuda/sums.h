@@ -36,8 +36,10 @@ __device__ __forceinline__ void mg_add_rows(mg_lanes<L> (&shared)[ROWS][LANES], 
     for (int half = ROWS / 2; half > 0; half /= 2) {
         __syncthreads();
         if (row < half) {
+            /* Whole structs: one access of 16 bytes each, not four that meet in the same banks. */
             mg_lanes<L> sum = shared[row][lane];
-            mg_add(sum, shared[row + half][lane]);
+            const mg_lanes<L> other = shared[row + half][lane];
+            mg_add(sum, other);
             shared[row][lane] = sum;
         }
     }

@@ -35,7 +35,8 @@ int mg_audit_findings(mg_device device) {
 static void plain_name(const char *mangled, char *out, size_t size) {
     const char *at = mangled;
     if (strncmp(at, "_Z", 2) == 0) at += 2;
-    if (*at == 'N') at++;
+    const bool nested = *at == 'N'; /* else what follows the name are types of parameters */
+    if (nested) at++;
     snprintf(out, size, "%s", mangled);
     while (isdigit((unsigned char)*at)) {
         char *name;
@@ -43,6 +44,7 @@ static void plain_name(const char *mangled, char *out, size_t size) {
         if (n < 1 || (size_t)n > strlen(name)) return;
         snprintf(out, size, "%.*s", (int)n, name);
         at = name + n;
+        if (!nested) return;
     }
 }
 

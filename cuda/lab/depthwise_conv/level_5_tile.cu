@@ -44,8 +44,11 @@ template <int K, int S, int L> __global__ void __launch_bounds__((tile_block<S, 
 #pragma unroll
         for (int a = 0; a < K; a++)
 #pragma unroll
-            for (int b = 0; b < K; b++)
-                mg_fma(sum, tile[down * S + a][across * S + b][lane], filter[a * K + b][lane]);
+            for (int b = 0; b < K; b++) {
+                const mg_lanes<L> input = tile[down * S + a][across * S + b][lane];
+                const mg_lanes<L> tap = filter[a * K + b][lane];
+                mg_fma(sum, input, tap);
+            }
         mg_store(y + ((at.image * g.rows + i) * g.columns + j) * g.channels + at.channel, sum);
     }
 }
