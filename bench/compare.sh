@@ -13,7 +13,7 @@ if [ -n "$TUNED" ]; then
 fi
 [ -e build/peers/model.onnx ] || "$PYTHON" bench/peers.py weights build/peers > /dev/null 2>&1
 
-peers() { "$PYTHON" -W ignore bench/peers.py "$@"; }
+peers() { "$PYTHON" -B -W ignore bench/peers.py "$@"; }
 
 # Six patients' images at the size of a mammography unit's.
 phantoms() {
