@@ -184,9 +184,11 @@ void synchronisation_error(const char *message, Site at) {
             describe(block.threads[j], other, sizeof other);
             if (strcmp(state, other) != 0) break;
         }
-        if (used < sizeof text)
-            used += (size_t)snprintf(text + used, sizeof text - used, "\n    threads %d to %d: %s",
-                                     i, j - 1, state);
+        if (used >= sizeof text) continue;
+        char *end = text + used;
+        const size_t left = sizeof text - used;
+        if (j == i + 1) used += (size_t)snprintf(end, left, "\n    thread %d: %s", i, state);
+        else used += (size_t)snprintf(end, left, "\n    threads %d to %d: %s", i, j - 1, state);
     }
     finding("synccheck", site_line(at), "%s%s", message, text);
     block.killed = true;

@@ -22,10 +22,12 @@ namespace {
 struct Access {
     uint32_t block; /* running number over all blocks of all launches; 0: none */
     uint16_t thread, barrier_epoch, warp_epoch;
-    uint8_t bytes; /* which of the cell's four */
-    bool atomic;
-    uint32_t code; /* offset in this program or library */
+    uint8_t bytes;  /* which of the cell's four */
+    uint8_t atomic; /* 0, or how: */
+    uint32_t code;  /* offset in this program or library */
 };
+enum { ATOMIC_LOAD = 1, ATOMIC_UPDATE = 2 };
+/* Updates are kept among the reads as well: the last write alone would hide that others wrote too. */
 struct Cell {
     Access write, read[2];
 };
@@ -102,12 +104,14 @@ void report_race(const char *what, const char *earlier, uint32_t code, uintptr_t
 
 /* --- the rules ------------------------------------------------------------------------------------ */
 
+inline uint16_t this_thread() { return current.in_kernel ? (uint16_t)current.thread : no_thread; }
+
 inline bool races(const Access &other, uint8_t bytes, bool atomic, bool shared) {
     if (!(other.bytes & bytes) || other.block < ordered) return false;
     if (other.block < first_of_operation) return !shared && unordered(other.block);
     if (other.atomic && atomic) return false;
     if (other.block != block_number) return !shared;
-    if (other.thread == current.thread) return false;
+    if (other.thread == this_thread()) return false;
     if (other.barrier_epoch != (uint16_t)current.barrier_epoch) return false;
     const bool same_warp = other.thread / 32 == current.thread / 32;
     return !(same_warp && other.warp_epoch != (uint16_t)current.warp_epoch);
@@ -127,7 +131,10 @@ void remember_read(Cell &cell, Access me, bool shared) {
         }
     if (place == &cell.read[1] && !races(cell.read[0], 15, false, shared))
         place = &cell.read[0]; /* ordered before us: whoever races with it races with us */
-    if (same_moment(*place, me)) me.bytes |= place->bytes;
+    if (same_moment(*place, me)) {
+        me.bytes |= place->bytes;
+        if (place->atomic > me.atomic) me.atomic = place->atomic;
+    }
     *place = me;
 }
 
@@ -137,25 +144,24 @@ void check_cell(Region &region, size_t index, uintptr_t low, uintptr_t high, boo
     const uintptr_t start = region.low + 4 * index;
     const uintptr_t from = low > start ? low : start, to = high < start + 4 ? high : start + 4;
     const uint8_t bytes = (uint8_t)(((1u << (to - from)) - 1) << (from - start));
+    const uint8_t how = !atomic ? 0 : write ? ATOMIC_UPDATE : ATOMIC_LOAD;
     const Access me{block_number,
-                    (uint16_t)current.thread,
+                    this_thread(),
                     (uint16_t)current.barrier_epoch,
                     (uint16_t)current.warp_epoch,
                     bytes,
-                    atomic,
+                    how,
                     code};
     if (races(cell.write, bytes, atomic, region.shared))
         report_race(write ? "a write to" : "a read of", "write", code, from, cell.write, region);
-    if (!write) {
-        remember_read(cell, me, region.shared);
-        return;
-    }
-    for (Access &r : cell.read)
-        if (races(r, bytes, atomic, region.shared)) {
-            report_race("a write to", "read", code, from, r, region);
+    for (const Access &r : cell.read)
+        if ((write || r.atomic == ATOMIC_UPDATE) && races(r, bytes, atomic, region.shared)) {
+            report_race(write ? "a write to" : "a read of", write ? "read" : "update", code, from,
+                        r, region);
             break;
         }
-    cell.write = me;
+    if (!write || atomic) remember_read(cell, me, region.shared);
+    if (write) cell.write = me;
 }
 
 /* False: nothing more can be said about this access. */

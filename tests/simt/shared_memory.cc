@@ -68,10 +68,10 @@ void shared_end_block() {
     name_shared(nullptr, 0, nullptr);
 }
 
-void *shared_variable(void **slot, size_t bytes, size_t align, const char *name) {
+void *shared_variable(void **slot, size_t bytes, size_t align, const char *name, Site site) {
     if (*slot) return *slot;
     if (variable_count == max_variables) {
-        finding("launchcheck", nullptr, "more than %d shared variables in one kernel",
+        finding("launchcheck", site_line(site), "more than %d shared variables in one kernel",
                 max_variables);
         abort();
     }
@@ -80,20 +80,20 @@ void *shared_variable(void **slot, size_t bytes, size_t align, const char *name)
     *slot = p;
     static_bytes += bytes;
     if (static_bytes > static_limit)
-        finding("launchcheck", nullptr,
+        finding("launchcheck", site_line(site),
                 "%zu bytes of static shared memory with `%s`, the limit is %zu", static_bytes, name,
                 static_limit);
     else if (static_bytes + dynamic_bytes > block_limit)
-        finding("launchcheck", nullptr,
+        finding("launchcheck", site_line(site),
                 "%zu bytes of static and %zu of dynamic shared memory, the limit "
                 "is %zu together",
                 static_bytes, dynamic_bytes, block_limit);
     return p;
 }
 
-void *shared_dynamic() {
+void *shared_dynamic(Site site) {
     if (!dynamic)
-        finding("launchcheck", nullptr,
+        finding("launchcheck", site_line(site),
                 "the kernel uses dynamic shared memory, but was launched with none");
     return dynamic;
 }

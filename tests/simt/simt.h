@@ -72,8 +72,9 @@ enum class Collective { sync, shuffle, ballot };
 
 /* Queues one kernel; calls body(closure) once per thread and destroy(closure) at the end. */
 SIMT_HIDDEN void launch(const Launch &launch, Body body, void *closure, Body destroy);
-SIMT_HIDDEN void *shared_variable(void **slot, size_t bytes, size_t align, const char *name);
-SIMT_HIDDEN void *shared_dynamic();
+SIMT_HIDDEN void *shared_variable(void **slot, size_t bytes, size_t align, const char *name,
+                                  Site site);
+SIMT_HIDDEN void *shared_dynamic(Site site);
 SIMT_HIDDEN int barrier(Barrier kind, int predicate, Site site);
 SIMT_HIDDEN uint64_t collective(Collective kind, unsigned mask, uint64_t value, int source,
                                 Site site);
@@ -101,10 +102,10 @@ inline void launch_kernel(Launch l, void (*kernel)(P...), A &&...arguments) {
 }
 
 /* One slot per expansion of SIMT_SHARED: Tag is the type of that expansion's lambda. */
-template <class T, class Tag> inline T &shared(Tag, const char *name) {
+template <class T, class Tag> inline T &shared(Tag, const char *name, Site site) {
     static void *slot;
     const size_t align = alignof(T) < 16 ? 16 : alignof(T);
-    return *static_cast<T *>(shared_variable(&slot, sizeof(T), align, name));
+    return *static_cast<T *>(shared_variable(&slot, sizeof(T), align, name, site));
 }
 
 template <class To, class From> inline To bit_copy(From from) {
@@ -134,8 +135,10 @@ template <class T> inline T shuffle(unsigned mask, T value, int source, bool ins
                                          0,                                                        \
                                          0},                                                       \
                           (name)__VA_OPT__(, ) __VA_ARGS__)
-#define SIMT_SHARED(T, name, dims)   auto &name = ::simt::shared<T dims>([] {}, #name)
-#define SIMT_DYNAMIC_SHARED(T, name) T *name = static_cast<T *>(::simt::shared_dynamic())
+#define SIMT_SHARED(T, name, dims)                                                                 \
+    auto &name = ::simt::shared<T dims>([] {}, #name, ::simt::Site{__FILE__, __LINE__})
+#define SIMT_DYNAMIC_SHARED(T, name)                                                               \
+    T *name = static_cast<T *>(::simt::shared_dynamic(::simt::Site{__FILE__, __LINE__}))
 
 #include "simt_device.h"
 #endif

@@ -42,3 +42,20 @@ simt:
 	@echo 'simt: skipped, the headers of the CUDA Toolkit were not found (set CUDA_HOME)'
 endif
 .PHONY: simt
+
+# --- planted bugs (tests/simt/bugs), run by test_simt_bugs ---------------------------------------
+BUGS_SRC     := $(wildcard tests/simt/bugs/*.cu)
+BUGS_PLAIN   := $(BUILD)/simt/bugs_plain
+BUGS_CHECKED := $(BUILD)/simt-check/bugs_checked
+$(BUILD)/simt/tests/simt/bugs/main.o: tests/simt/bugs/main.cc
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(SIMT_FLAGS) -O1 $(DEPGEN) -c $< -o $@
+$(BUGS_PLAIN): $(SIMT_PLAIN) $(BUILD)/simt/tests/simt/bugs/main.o $(BUGS_SRC:%.cu=$(BUILD)/simt/%.o)
+	$(Q)$(CXX) $^ -lpthread -ldl -o $@
+$(BUGS_CHECKED): $(SIMT_CHECKED) $(BUILD)/simt/tests/simt/bugs/main.o $(BUGS_SRC:%.cu=$(BUILD)/simt-check/%.o)
+	$(Q)$(CXX) $^ -lpthread -ldl -o $@
+ifneq (,$(SIMT_HEADERS))
+$(BUILD)/tests/simt/test_simt_bugs: $(BUGS_PLAIN) $(BUGS_CHECKED)
+else
+TESTS := $(filter-out $(BUILD)/tests/simt/%,$(TESTS))
+endif
