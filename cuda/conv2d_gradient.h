@@ -1,13 +1,19 @@
-/* conv2d_gradient.h: dw[a,b,ch,o] += sum_{n,i,j} dy[n,i,j,o] x[n, i s + a - top, j s + b - left, ch].
+/* conv2d_gradient.h: the gradients of a stem (3x3, stride 2, one or three channels).
  *
- * 9 Cin Cout sums over all output positions. Stage 1 for a stem: a block owns 32 output channels and
- * a chunk of output rows; thread (lane, a, part) walks every part-th row with tap row a. A step
- * takes one value of dy per channel and 3 Cin values of x, which all lanes share (a broadcast), for
- * 3 Cin products per channel. The three threads that share dy meet in L1. The parts are added in
- * shared memory by a tree. Stage 2 adds the chunks (sums.h).
+ *     dw[a,b,ch,o] += sum_{n,i,j} dy[n,i,j,o] x[n, 2 i + a - top, 2 j + b - left, ch]
+ *     dx[n,p,q,ch] += sum over the taps that reach (p,q) and over o of dy[n,i,j,o] w[a,b,ch,o]
  *
- * Block: 8 x 3 x 8 threads (L = 4), 32 x 3 x 4 (L = 1). Shared memory: 8 x 27 x 128 bytes = 27 KiB
- * for three channels. Bytes: dy and x once, and a partial filter per chunk of 1024 or more outputs. */
+ * dw: 9 Cin Cout sums over all output positions. Stage 1: a block owns 32 output channels and a chunk
+ * of output rows, which its parts take in turn. For 16 columns at a time the block copies the inputs
+ * under every part's row into shared memory, whole lines, and thread (lane, a, part) multiplies each
+ * value of dy with the 3 Cin inputs under tap row a, which its lanes read as a broadcast. The parts
+ * are added in shared memory by a tree. Stage 2 adds the chunks (sums.h).
+ * Block: 8 x 3 x 8 threads (L = 4), 32 x 3 x 4 (L = 1). Shared memory, three channels: 9.3 KiB of
+ * input + 27 KiB for the tree. Bytes: dy and x once, and a partial filter per chunk of 1024 or more
+ * outputs.
+ *
+ * dx: a pixel is seen by at most four outputs, and all Cout channels of them are summed: eight (L = 1:
+ * 32) neighbouring threads share a pixel, read dy and w along o, and add their sums by shuffles. */
 #ifndef MG_CUDA_CONV2D_GRADIENT_H
 #define MG_CUDA_CONV2D_GRADIENT_H
 
@@ -15,15 +21,38 @@
 #include "cuda/sums.h"
 
 template <int L> struct mg_stem_filter_block {
-    enum { LANES = MG_TILE_CHANNELS / L, PARTS = L == 4 ? 8 : 4, THREADS = LANES * 3 * PARTS };
+    enum {
+        LANES = MG_TILE_CHANNELS / L,
+        PARTS = L == 4 ? 8 : 4,
+        THREADS = LANES * 3 * PARTS,
+        COLUMNS = 16 /* at a time */
+    };
 };
 
-template <int CIN, int L> __global__ void __launch_bounds__((mg_stem_filter_block<L>::THREADS))
+/* Rows of x under output row `row` (counted over all images), columns from q on, into tile. */
+template <int CIN, int L, int LINE> __device__ __forceinline__ void
+mg_stem_inputs(const mg_conv2d &g, const float *x, int64_t row, int64_t end, int q,
+               float (&tile)[mg_stem_filter_block<L>::PARTS][3][LINE]) {
+    using B = mg_stem_filter_block<L>;
+    const int thread = (int)((threadIdx.z * 3 + threadIdx.y) * B::LANES + threadIdx.x);
+    for (int k = thread; k < B::PARTS * 3 * LINE; k += B::THREADS) {
+        const int64_t r = row + k / (3 * LINE);
+        const int p = (int)(r % g.rows) * 2 + k / LINE % 3 - g.top;
+        const int64_t e = (int64_t)q * CIN + k % LINE, width = (int64_t)g.width * CIN;
+        const bool inside = r < end && p >= 0 && p < g.height && e >= 0 && e < width;
+        tile[k / (3 * LINE)][k / LINE % 3][k % LINE] =
+            inside ? x[(r / g.rows * g.height + p) * width + e] : 0.0f;
+    }
+}
+
+template <int CIN, int L>
+__global__ void __launch_bounds__((mg_stem_filter_block<L>::THREADS), L == 4 ? 3 : 1)
     stem_filter_kernel(mg_conv2d g, int chunk, const float *__restrict__ x,
                        const float *__restrict__ dy, float *__restrict__ partial) {
     using B = mg_stem_filter_block<L>;
-    enum { TAPS = 3 * CIN }; /* of a tap row */
+    enum { TAPS = 3 * CIN, LINE = (2 * B::COLUMNS + 1) * CIN };
     MG_SHARED(mg_lanes<L>, parts, [B::PARTS][3 * TAPS][B::LANES]);
+    MG_SHARED(float, tile, [B::PARTS][3][LINE]);
     const int lane = (int)threadIdx.x, a = (int)threadIdx.y, part = (int)threadIdx.z;
     const int tiles = (g.out + MG_TILE_CHANNELS - 1) / MG_TILE_CHANNELS;
     const int channel = (int)(blockIdx.x % tiles) * MG_TILE_CHANNELS + lane * L;
@@ -32,22 +61,22 @@ template <int CIN, int L> __global__ void __launch_bounds__((mg_stem_filter_bloc
     mg_lanes<L> sum[TAPS];
 #pragma unroll
     for (int k = 0; k < TAPS; k++) sum[k] = mg_splat<L>(0);
-    for (int64_t r = piece * chunk + part; r < end && channel < g.out; r += B::PARTS) {
-        const int p = (int)(r % g.rows) * 2 + a - g.top;
-        if (p < 0 || p >= g.height) continue;
-        const float *line = x + (r / g.rows * g.height + p) * g.width * CIN;
-        const float *slope = dy + r * g.columns * g.out + channel;
+    for (int64_t row = piece * chunk; row < end; row += B::PARTS)
+        for (int first = 0; first < g.columns; first += B::COLUMNS) {
+            __syncthreads(); /* nobody reads the last tile any more */
+            mg_stem_inputs<CIN, L, LINE>(g, x, row, end, first * 2 - g.left, tile);
+            __syncthreads();
+            const bool used = row + part < end && channel < g.out;
+            const float *slope = dy + ((row + part) * g.columns + first) * g.out + channel;
 #pragma unroll 4
-        for (int j = 0; j < g.columns; j++) {
-            const mg_lanes<L> s = mg_load<L>(slope + (int64_t)j * g.out);
+            for (int j = 0; j < B::COLUMNS; j++) {
+                const mg_lanes<L> s =
+                    mg_load_if<L>(used && first + j < g.columns, slope + (int64_t)j * g.out);
 #pragma unroll
-            for (int k = 0; k < TAPS; k++) {
-                const int q = j * 2 + k / CIN - g.left;
-                const bool inside = q >= 0 && q < g.width;
-                mg_fma(sum[k], s, mg_splat<L>(inside ? line[(int64_t)q * CIN + k % CIN] : 0.0f));
+                for (int k = 0; k < TAPS; k++)
+                    mg_fma(sum[k], s, mg_splat<L>(tile[part][a][j * 2 * CIN + k]));
             }
         }
-    }
 #pragma unroll
     for (int k = 0; k < TAPS; k++) parts[part][a * TAPS + k][lane] = sum[k];
 #pragma unroll
@@ -67,7 +96,66 @@ template <int CIN, int L> __global__ void __launch_bounds__((mg_stem_filter_bloc
         mg_store(partial + (piece * 3 * TAPS + a * TAPS + k) * g.out + channel, sum[k]);
 }
 
-/* --- host side --------------------------------------------------------------------------------- */
+/* --- dx ---------------------------------------------------------------------------------------- */
+
+enum { MG_STEM_DX_THREADS = 256 };
+
+template <int CIN, int L> __global__ void __launch_bounds__(MG_STEM_DX_THREADS)
+    stem_dx_kernel(mg_conv2d g, int64_t pixels, const float *__restrict__ dy,
+                   const float *__restrict__ w, float *__restrict__ dx) {
+    enum { LANES = MG_TILE_CHANNELS / L };
+    const int lane = (int)threadIdx.x % LANES;
+    const int64_t pixel = (int64_t)blockIdx.x * (MG_STEM_DX_THREADS / LANES) + threadIdx.x / LANES;
+    const int64_t line = pixel / g.width, image = line / g.height;
+    const int p = (int)(line % g.height), q = (int)(pixel % g.width);
+    float sum[CIN] = {};
+    for (int tap = 0; tap < 9; tap++) {
+        /* output (u / 2, v / 2) sees this pixel through the tap where 2 divides both */
+        const int u = p + g.top - tap / 3, v = q + g.left - tap % 3;
+        if (pixel >= pixels || u < 0 || v < 0 || u % 2 || v % 2) continue;
+        if (u / 2 >= g.rows || v / 2 >= g.columns) continue;
+        const float *slope = dy + ((image * g.rows + u / 2) * g.columns + v / 2) * g.out;
+        for (int o = lane * L; o < g.out; o += MG_TILE_CHANNELS) {
+            const mg_lanes<L> s = mg_load<L>(slope + o);
+#pragma unroll
+            for (int ch = 0; ch < CIN; ch++) {
+                const mg_lanes<L> t = mg_load<L>(w + (int64_t)(tap * CIN + ch) * g.out + o);
+#pragma unroll
+                for (int l = 0; l < L; l++) sum[ch] = fmaf(s.v[l], t.v[l], sum[ch]);
+            }
+        }
+    }
+#pragma unroll
+    for (int ch = 0; ch < CIN; ch++) { /* every lane of the warp is here */
+#pragma unroll
+        for (int offset = LANES / 2; offset > 0; offset /= 2)
+            sum[ch] += __shfl_xor_sync(MG_FULL_WARP, sum[ch], offset);
+    }
+    /* One thread a channel writes, so that a warp's pixels make one contiguous store. */
+    float mine = sum[0];
+#pragma unroll
+    for (int ch = 1; ch < CIN; ch++)
+        if (lane == ch) mine = sum[ch];
+    if (lane < CIN && pixel < pixels) dx[pixel * CIN + lane] += mine;
+}
+
+template <int CIN, int L> static void mg_stem_dx(const mg_op_call *c, const mg_conv2d *g) {
+    const int64_t pixels = g->images * g->height * g->width;
+    const int64_t blocks = mg_ceil_div(pixels * (MG_TILE_CHANNELS / L), MG_STEM_DX_THREADS);
+    mg_cuda_cost(mg_conv2d_bytes(c, true), mg_conv2d_flops(c));
+    MG_LAUNCH((stem_dx_kernel<CIN, L>), (unsigned)blocks, MG_STEM_DX_THREADS, 0, *g, pixels,
+              (const float *)c->dy, (const float *)c->x[1], (float *)c->dx[0]);
+}
+
+/* dx += … for any size. */
+static inline void mg_conv2d_dx(const mg_op_call *c, const mg_conv2d *g) {
+    const bool wide = mg_lane_width(g->out, c->dy, c->x[1], NULL, NULL) == 4;
+    if (!mg_conv2d_stem(g)) mg_conv2d_any_dx(c, g);
+    else if (g->in == 1) wide ? mg_stem_dx<1, 4>(c, g) : mg_stem_dx<1, 1>(c, g);
+    else wide ? mg_stem_dx<3, 4>(c, g) : mg_stem_dx<3, 1>(c, g);
+}
+
+/* --- dw, host side ----------------------------------------------------------------------------- */
 
 static inline int64_t mg_conv2d_chunk(const mg_conv2d *g) {
     const int64_t least = mg_ceil_div(1024, g->columns);

@@ -10,7 +10,7 @@
 #include "ops/table.h"
 #include "tensor/memory.h"
 
-#define MG_DEVICE_PLUGIN_VERSION 1
+#define MG_DEVICE_PLUGIN_VERSION 2
 
 /* One trained tensor as a fused update sees it; device pointers, n elements each. */
 typedef struct mg_update_tensor {
