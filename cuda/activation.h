@@ -1,4 +1,5 @@
-/* activation.h: SiLU inside other kernels, and the pass that ends a matrix product: + b, SiLU, + residual. */
+/* activation.h: SiLU inside other kernels, and the pass that ends a matrix product: + b, SiLU, +
+ * residual. */
 #ifndef MG_CUDA_ACTIVATION_H
 #define MG_CUDA_ACTIVATION_H
 
@@ -17,8 +18,8 @@ template <int L> __device__ __forceinline__ void mg_silu_lanes(mg_lanes<L> &a) {
     for (int l = 0; l < L; l++) a.v[l] = mg_silu(a.v[l]);
 }
 
-/* y = act(y + b) + residual, in place; b and residual may be NULL. cuBLAS keeps its tiles to itself,
- * so this costs a second trip of y: 8 bytes per element, 12 with a residual. */
+/* y = act(y + b) + residual, in place; b and residual may be NULL. cuBLAS keeps its tiles to
+ * itself, so this costs a second trip of y: 8 bytes per element, 12 with a residual. */
 template <int L, bool SILU> struct mg_epilogue_step {
     float *y;
     const float *b, *residual;

@@ -27,7 +27,8 @@ template <int L, class F> __global__ void __launch_bounds__(MG_CHANNEL_THREADS)
     }
 }
 
-/* Launches f over [images, pixels, channels] with L channels a thread. The caller has told the cost. */
+/* Launches f over [images, pixels, channels] with L channels a thread. The caller has told the
+ * cost. */
 template <int L, class F>
 static void mg_each_channel(F f, int64_t images, int64_t pixels, int64_t channels) {
     const int64_t lanes = channels / L, pieces = pixels * lanes;

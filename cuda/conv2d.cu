@@ -2,17 +2,17 @@
  *
  *     y[n,i,j,o] = act(sum_{a,b,ch} x[n, i s + a - top, j s + b - left, ch] w[a,b,ch,o] + bias[o])
  *
- * The stem turns few channels into many: y holds 12 times (Cin 1, Cout 48, stride 2) the bytes of x,
- * so writing y is the cost, and 9 or 27 products per output are little. A block makes 4 x 32 outputs
- * of 32 channels (lanes.h). Its 9 x 65 input pixels lie in rows of 65 Cin contiguous floats, which
- * it copies to shared memory whole; a thread then makes 4 outputs in a row for its L channels, and
- * each weight, read once from shared memory, serves the four. Bias and SiLU end the sum in
- * registers: no second pass over y.
+ * The stem turns few channels into many: y holds 12 times (Cin 1, Cout 48, stride 2) the bytes of
+ * x, so writing y is the cost, and 9 or 27 products per output are little. A block makes 4 x 32
+ * outputs of 32 channels (lanes.h). Its 9 x 65 input pixels lie in rows of 65 Cin contiguous
+ * floats, which it copies to shared memory whole; a thread then makes 4 outputs in a row for its L
+ * channels, and each weight, read once from shared memory, serves the four. Bias and SiLU end the
+ * sum in registers: no second pass over y.
  *
- * Block: 8 x 8 x 4 threads (L = 4) or 32 x 8 x 1 (L = 1): lane, columns, rows. Shared memory: 6.9 KiB
- * of input + 3.4 KiB of weights for three channels. The lanes of a pixel read one word: a broadcast.
- * Bytes: x (with a halo from the L2 cache), w and y once. Gradients: conv2d_gradient.h; other sizes:
- * conv2d_any.h. Source: LeCun et al. 1998. */
+ * Block: 8 x 8 x 4 threads (L = 4) or 32 x 8 x 1 (L = 1): lane, columns, rows. Shared memory: 6.9
+ * KiB of input + 3.4 KiB of weights for three channels. The lanes of a pixel read one word: a
+ * broadcast. Bytes: x (with a halo from the L2 cache), w and y once. Gradients: conv2d_gradient.h;
+ * other sizes: conv2d_any.h. Source: LeCun et al. 1998. */
 #include "cuda/activation.h"
 #include "cuda/conv2d_any.h"
 #include "cuda/conv2d_gradient.h"

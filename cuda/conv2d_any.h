@@ -1,9 +1,9 @@
 /* conv2d_any.h: dense convolution of any size, one thread per element, and the sizes of a call.
  *
- * Neighbouring threads stand on neighbouring channels, so loads of w and dy are contiguous and those
- * of x broadcasts; reuse is left to the caches. Only the stem's own sizes are used by the networks
- * here (conv2d.cu); dx of a stem, the gradient of the image, is asked for by tests and by saliency
- * maps. */
+ * Neighbouring threads stand on neighbouring channels, so loads of w and dy are contiguous and
+ * those of x broadcasts; reuse is left to the caches. Only the stem's own sizes are used by the
+ * networks here (conv2d.cu); dx of a stem, the gradient of the image, is asked for by tests and by
+ * saliency maps. */
 #ifndef MG_CUDA_CONV2D_ANY_H
 #define MG_CUDA_CONV2D_ANY_H
 

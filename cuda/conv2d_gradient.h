@@ -3,17 +3,18 @@
  *     dw[a,b,ch,o] += sum_{n,i,j} dy[n,i,j,o] x[n, 2 i + a - top, 2 j + b - left, ch]
  *     dx[n,p,q,ch] += sum over the taps that reach (p,q) and over o of dy[n,i,j,o] w[a,b,ch,o]
  *
- * dw: 9 Cin Cout sums over all output positions. Stage 1: a block owns 32 output channels and a chunk
- * of output rows, which its parts take in turn. For 16 columns at a time the block copies the inputs
- * under every part's row into shared memory, whole lines, and thread (lane, a, part) multiplies each
- * value of dy with the 3 Cin inputs under tap row a, which its lanes read as a broadcast. The parts
- * are added in shared memory by a tree. Stage 2 adds the chunks (sums.h).
+ * dw: 9 Cin Cout sums over all output positions. Stage 1: a block owns 32 output channels and a
+ * chunk of output rows, which its parts take in turn. For 16 columns at a time the block copies the
+ * inputs under every part's row into shared memory, whole lines, and thread (lane, a, part)
+ * multiplies each value of dy with the 3 Cin inputs under tap row a, which its lanes read as a
+ * broadcast. The parts are added in shared memory by a tree. Stage 2 adds the chunks (sums.h).
  * Block: 8 x 3 x 8 threads (L = 4), 32 x 3 x 4 (L = 1). Shared memory, three channels: 9.3 KiB of
  * input + 27 KiB for the tree. Bytes: dy and x once, and a partial filter per chunk of 1024 or more
  * outputs.
  *
- * dx: a pixel is seen by at most four outputs, and all Cout channels of them are summed: eight (L = 1:
- * 32) neighbouring threads share a pixel, read dy and w along o, and add their sums by shuffles. */
+ * dx: a pixel is seen by at most four outputs, and all Cout channels of them are summed: eight (L =
+ * 1: 32) neighbouring threads share a pixel, read dy and w along o, and add their sums by
+ * shuffles. */
 #ifndef MG_CUDA_CONV2D_GRADIENT_H
 #define MG_CUDA_CONV2D_GRADIENT_H
 
@@ -96,7 +97,7 @@ __global__ void __launch_bounds__((mg_stem_filter_block<L>::THREADS), L == 4 ? 3
         mg_store(partial + (piece * 3 * TAPS + a * TAPS + k) * g.out + channel, sum[k]);
 }
 
-/* --- dx ---------------------------------------------------------------------------------------- */
+/* --- dx --------------------------------------------------------------------------------------- */
 
 enum { MG_STEM_DX_THREADS = 256 };
 
@@ -155,7 +156,7 @@ static inline void mg_conv2d_dx(const mg_op_call *c, const mg_conv2d *g) {
     else wide ? mg_stem_dx<3, 4>(c, g) : mg_stem_dx<3, 1>(c, g);
 }
 
-/* --- dw, host side ----------------------------------------------------------------------------- */
+/* --- dw, host side ---------------------------------------------------------------------------- */
 
 static inline int64_t mg_conv2d_chunk(const mg_conv2d *g) {
     const int64_t least = mg_ceil_div(1024, g->columns);

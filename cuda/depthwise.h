@@ -2,15 +2,15 @@
  *
  * A block makes 16 x 8 outputs (stride 2: 8 x 4) of 32 channels. It copies the inputs under them,
  * halo included, into shared memory, each once; then a thread makes R x T outputs (2 x 4; 1 x 2) of
- * its L channels. Per output of a 5x5 filter that reads 6 inputs and 6.25 weights from shared memory
- * instead of 25 and 25: a window of inputs serves T columns, a weight T products, and a row of
- * inputs both of the thread's rows.
+ * its L channels. Per output of a 5x5 filter that reads 6 inputs and 6.25 weights from shared
+ * memory instead of 25 and 25: a window of inputs serves T columns, a weight T products, and a row
+ * of inputs both of the thread's rows.
  *
  * Block: 8 x 2 x 8 threads (L = 4) or 32 x 2 x 8 (L = 1): lane, column group, row group. Eight
- * neighbours read 128 adjacent bytes of shared memory, all 32 banks once: no conflicts.
- * Shared memory, 5x5: 20 x 12 pixels x 128 bytes + weights 3.1 KiB = 33 KiB at stride 1, 29 KiB at
- * stride 2; 3x3: 24 KiB and 20 KiB. The halo is read again by the neighbouring blocks, from the L2
- * cache: 1.9 times the tile for 5x5 at stride 1, 1.4 times for 3x3. */
+ * neighbours read 128 adjacent bytes of shared memory, all 32 banks once: no conflicts. Shared
+ * memory, 5x5: 20 x 12 pixels x 128 bytes + weights 3.1 KiB = 33 KiB at stride 1, 29 KiB at stride
+ * 2; 3x3: 24 KiB and 20 KiB. The halo is read again by the neighbouring blocks, from the L2 cache:
+ * 1.9 times the tile for 5x5 at stride 1, 1.4 times for 3x3. */
 #ifndef MG_CUDA_DEPTHWISE_H
 #define MG_CUDA_DEPTHWISE_H
 
@@ -61,10 +61,10 @@ __device__ __forceinline__ mg_depthwise_place mg_depthwise_here(const mg_depthwi
 /* Rows [row, row + ROWS) and columns [column, …) of an image [height, width, channels] into tile;
  * zeros outside. With ACTIVATE what is inside becomes silu(x + bias) on the way, once per element
  * instead of once per use. */
-template <int L, int ROWS, int COLUMNS, int GROUPS, bool ACTIVATE>
-__device__ __forceinline__ void
+template <int L, int ROWS, int COLUMNS, int GROUPS, bool ACTIVATE> __device__ __forceinline__ void
 mg_load_tile(const float *image, int height, int width, int channels, int row, int column,
-             int channel, const float *bias, mg_lanes<L> (&tile)[ROWS][COLUMNS][MG_TILE_CHANNELS / L]) {
+             int channel, const float *bias,
+             mg_lanes<L> (&tile)[ROWS][COLUMNS][MG_TILE_CHANNELS / L]) {
     const int lane = (int)threadIdx.x, group = (int)(threadIdx.z * blockDim.y + threadIdx.y);
     const bool used = channel < channels;
     const mg_lanes<L> b = mg_load_if<L>(ACTIVATE && used, bias + channel);
@@ -120,7 +120,7 @@ __global__ void __launch_bounds__((mg_depthwise_block<S, L>::THREADS), L)
     mg_lanes<L> sum[B::R][B::T];
 #pragma unroll
     for (int i = 0; i < B::R * B::T; i++) sum[i / B::T][i % B::T] = mg_splat<L>(0);
-#pragma unroll(K == 5 ? 1 : IN_ROWS) /* 5x5: a loop, unrolled it needs too many registers */
+#pragma unroll(K == 5 ? 1 : IN_ROWS)    /* 5x5: a loop, unrolled it needs too many registers */
     for (int r = 0; r < IN_ROWS; r++) { /* input rows, top down */
         mg_lanes<L> window[WINDOW];
 #pragma unroll
@@ -164,7 +164,7 @@ __global__ void __launch_bounds__((mg_depthwise_block<S, L>::THREADS), L)
     }
 }
 
-/* --- host side --------------------------------------------------------------------------------- */
+/* --- host side -------------------------------------------------------------------------------- */
 
 /* Of x [N,H,W,C] and y [N,H',W',…] with `channels` channels between them. */
 static inline mg_depthwise mg_depthwise_of(const mg_op_call *c, int64_t channels) {
@@ -193,9 +193,9 @@ static inline bool mg_depthwise_special(const mg_depthwise *g) {
 }
 
 /* Calls f.run<K, S, L>() for a special filter. */
-template <class F>
-static void mg_depthwise_dispatch(const mg_depthwise *g, bool wide, const F &f) {
-    if (g->kernel == 3 && g->stride == 1) wide ? f.template run<3, 1, 4>() : f.template run<3, 1, 1>();
+template <class F> static void mg_depthwise_dispatch(const mg_depthwise *g, bool wide, const F &f) {
+    if (g->kernel == 3 && g->stride == 1)
+        wide ? f.template run<3, 1, 4>() : f.template run<3, 1, 1>();
     else if (g->kernel == 3) wide ? f.template run<3, 2, 4>() : f.template run<3, 2, 1>();
     else if (g->stride == 1) wide ? f.template run<5, 1, 4>() : f.template run<5, 1, 1>();
     else wide ? f.template run<5, 2, 4>() : f.template run<5, 2, 1>();

@@ -1,8 +1,8 @@
 /* depthwise_any.h: depthwise convolution for filters and strides that have no kernel of their own.
  *
- * One thread per element of y or dx, neighbouring threads on neighbouring channels: whole lines, but
- * inputs are read k² times, from the caches. No network of the project uses these sizes; they keep
- * the op complete. dw: a block owns 32 channels, one tap and one chunk of output rows. */
+ * One thread per element of y or dx, neighbouring threads on neighbouring channels: whole lines,
+ * but inputs are read k² times, from the caches. No network of the project uses these sizes; they
+ * keep the op complete. dw: a block owns 32 channels, one tap and one chunk of output rows. */
 #ifndef MG_CUDA_DEPTHWISE_ANY_H
 #define MG_CUDA_DEPTHWISE_ANY_H
 

@@ -1,4 +1,5 @@
-/* depthwise_conv on the GPU: bound by memory, so every input is brought close once and used k² times.
+/* depthwise_conv on the GPU: bound by memory, so every input is brought close once and used k²
+ * times.
  *
  *     y[n,i,j,c]  = sum_{a,b} x[n, i s + a - top, j s + b - left, c] w[a,b,c]
  *     dx[n,p,q,c] += sum over the taps that reach (p,q) of dy[n,i,j,c] w[a,b,c]
@@ -21,7 +22,7 @@
 #include "cuda/depthwise_any.h"
 #include "cuda/depthwise_weights.h"
 
-/* --- forward ----------------------------------------------------------------------------------- */
+/* --- forward ---------------------------------------------------------------------------------- */
 
 struct depthwise_forward {
     const mg_op_call *c;
@@ -55,7 +56,7 @@ static void forward(const mg_op_call *c) {
     else mg_depthwise_any_forward(c, &g);
 }
 
-/* --- dx ---------------------------------------------------------------------------------------- */
+/* --- dx --------------------------------------------------------------------------------------- */
 
 enum { DX_R = 2, DX_T = 4, DX_ROWS = 16, DX_COLUMNS = 8 }; /* elements of a thread and of a block */
 
@@ -72,7 +73,8 @@ __global__ void __launch_bounds__((mg_depthwise_block<S, L>::THREADS), L)
     const int across = (int)threadIdx.y * DX_T;
     mg_load_tile<L, DX_ROWS / S + HALO, DX_COLUMNS / S + HALO, B::GROUPS, false>(
         dy + at.image * g.rows * g.columns * g.channels, g.rows, g.columns, g.channels,
-        at.down * (DX_ROWS / S) - HALO, at.across * (DX_COLUMNS / S) - HALO, at.channel, NULL, tile);
+        at.down * (DX_ROWS / S) - HALO, at.across * (DX_COLUMNS / S) - HALO, at.channel, NULL,
+        tile);
     mg_load_filters<L, K * K, B::GROUPS>(w, g.channels, at.channel, filter);
     __syncthreads();
 
@@ -94,7 +96,8 @@ __global__ void __launch_bounds__((mg_depthwise_block<S, L>::THREADS), L)
 #pragma unroll
                 for (int v = 0; v < DX_T; v++) {
                     const int e = v - b + S * HALO; /* S times the place in the window */
-                    if (e >= 0 && e % S == 0 && e / S < WINDOW) mg_fma(sum[u][v], window[e / S], tap);
+                    if (e >= 0 && e % S == 0 && e / S < WINDOW)
+                        mg_fma(sum[u][v], window[e / S], tap);
                 }
             }
         }

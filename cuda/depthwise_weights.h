@@ -1,14 +1,15 @@
 /* depthwise_weights.h: the gradient of depthwise filters, dw[a,b,c] += sum dy[n,i,j,c] x[n,p,q,c].
  *
  * k² sums over all output positions of all images. Stage 1: a block owns 32 channels and a chunk of
- * output rows. Thread (lane, a, part) walks every part-th row of the chunk with tap row a: it slides
- * a window of inputs along the row in registers, so that a step of four columns loads 4 values of dy
- * and 4 s of x for 4 k products. The k threads that share dy, and rows that share x, meet in L1.
- * Then the parts are added in shared memory by a tree and the block stores its partial filters.
- * Stage 2 adds the chunks (sums.h).
+ * output rows. Thread (lane, a, part) walks every part-th row of the chunk with tap row a: it
+ * slides a window of inputs along the row in registers, so that a step of four columns loads 4
+ * values of dy and 4 s of x for 4 k products. The k threads that share dy, and rows that share x,
+ * meet in L1. Then the parts are added in shared memory by a tree and the block stores its partial
+ * filters. Stage 2 adds the chunks (sums.h).
  *
  * Block: 8 x k x 8 threads (L = 4), 32 x k x 4 (L = 1). Shared memory: at most 25 KiB. Chunks cover
- * at least 1024 outputs and are at most 256: partial filters cost at most 2 k²/1024 of dy's bytes. */
+ * at least 1024 outputs and are at most 256: partial filters cost at most 2 k²/1024 of dy's
+ * bytes. */
 #ifndef MG_CUDA_DEPTHWISE_WEIGHTS_H
 #define MG_CUDA_DEPTHWISE_WEIGHTS_H
 
@@ -25,9 +26,8 @@ template <int K, int L> struct mg_filter_block {
 };
 
 /* One output row against one input row: sum[b] += dy[j] x[j S + b - left] over j. */
-template <int K, int S, int L>
-__device__ __forceinline__ void filter_row(const mg_depthwise &g, const float *x, const float *dy,
-                                           mg_lanes<L> (&sum)[K]) {
+template <int K, int S, int L> __device__ __forceinline__ void
+filter_row(const mg_depthwise &g, const float *x, const float *dy, mg_lanes<L> (&sum)[K]) {
     enum { STEP = mg_filter_block<K, L>::STEP, KEPT = K - S, WINDOW = (STEP - 1) * S + K };
     mg_lanes<L> window[WINDOW];
 #pragma unroll
@@ -56,8 +56,7 @@ __device__ __forceinline__ void filter_row(const mg_depthwise &g, const float *x
     }
 }
 
-template <int K, int S, int L>
-__global__ void __launch_bounds__((mg_filter_block<K, L>::THREADS))
+template <int K, int S, int L> __global__ void __launch_bounds__((mg_filter_block<K, L>::THREADS))
     depthwise_filter_kernel(mg_depthwise g, int chunk, const float *__restrict__ x,
                             const float *__restrict__ dy, float *__restrict__ partial) {
     using B = mg_filter_block<K, L>;
@@ -95,7 +94,7 @@ __global__ void __launch_bounds__((mg_filter_block<K, L>::THREADS))
         mg_store(partial + (piece * K * K + a * K + b) * g.channels + channel, sum[b]);
 }
 
-/* --- host side --------------------------------------------------------------------------------- */
+/* --- host side -------------------------------------------------------------------------------- */
 
 /* Output rows of a chunk, over all images. */
 static inline int64_t mg_filter_chunk(const mg_depthwise *g) {
@@ -130,8 +129,7 @@ static inline void mg_depthwise_weights(const mg_op_call *c, const mg_depthwise 
     const double y = (double)mg_shape_elements(&c->y_shape);
     mg_cuda_cost(4 * (x + y + (double)(chunks * taps * g->channels)), 2.0 * (double)taps * y);
     const bool wide = mg_lane_width(g->channels, c->x[0], c->dy, partial, NULL) == 4;
-    if (mg_depthwise_special(g))
-        mg_depthwise_dispatch(g, wide, depthwise_filter{c, *g, partial});
+    if (mg_depthwise_special(g)) mg_depthwise_dispatch(g, wide, depthwise_filter{c, *g, partial});
     else mg_depthwise_any_weights(c, g, mg_filter_chunk(g), chunks, partial);
     mg_combine(partial, 1, chunks, taps * g->channels, 1, true, (float *)c->dx[1]);
 }

@@ -4,8 +4,8 @@
  *     dw1 += mean^T du,  db1 += sum_n du,  dw2 += h^T dt,  db2 += sum_n dt
  *
  * Here the rows of both weight matrices are the summed axes, so a row is read by neighbouring
- * threads and added by shuffles: a warp per u, eight threads per channel of dmean (S is about C / 24,
- * a row of w1 is short). The weight gradients are products of [N,C] and [N,S]: cuBLAS. */
+ * threads and added by shuffles: a warp per u, eight threads per channel of dmean (S is about C /
+ * 24, a row of w1 is short). The weight gradients are products of [N,C] and [N,S]: cuBLAS. */
 #ifndef MG_CUDA_GATE_GRADIENT_H
 #define MG_CUDA_GATE_GRADIENT_H
 
@@ -74,7 +74,8 @@ static inline void mg_gate_weights(const float *a, int64_t m, const float *b, in
     mg_cuda_gemm(&p);
 }
 
-/* partial: sums of dy x, [images][chunks][channels]. dw1 … db2 may be NULL. Fills d, g->h and g->copy. */
+/* partial: sums of dy x, [images][chunks][channels]. dw1 … db2 may be NULL. Fills d, g->h and
+ * g->copy. */
 static inline void mg_gate_backward(const mg_gate *g, const mg_gate_slopes *d, const float *partial,
                                     int64_t chunks, float *dw1, float *db1, float *dw2,
                                     float *db2) {

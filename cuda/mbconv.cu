@@ -8,23 +8,23 @@
  * e and d are six times as wide as x and y; they alone count. Op by op, with batch norm, SiLU and
  * the gate as passes of their own, e and d would move 15 times. Here:
  *
- *     1  x expand_w                    cuBLAS writes e, bare
- *     2  depthwise_tile_kernel         reads e, applies bias and SiLU while it fills its tile in
- *                                      shared memory; filters; bias and SiLU; writes d and, per tile,
- *                                      the sums of d that the means need (depthwise.h)
- *     3  gate.h                        sums to gates
- *     4  gated_weights_kernel          project_w a, per image: 2 E Cout elements instead of the 2 HW E
- *                                      that scaling d would move. Where Cout >= HW it is the reverse,
- *                                      and d is scaled in place
- *     5  d (project_w a)               cuBLAS reads d, one product per image
- *     6  + project_b (+ x)             a pass over the narrow y (activation.h)
+ *     1  x expand_w                cuBLAS writes e, bare
+ *     2  depthwise_tile_kernel     reads e, applies bias and SiLU while it fills its tile in
+ *                                  shared memory; filters; bias and SiLU; writes d and, per
+ *                                  tile, the sums of d that the means need (depthwise.h)
+ *     3  gate.h                    sums to gates
+ *     4  gated_weights_kernel      project_w a, per image: 2 E Cout elements instead of the
+ *                                  2 HW E that scaling d would move. Where Cout >= HW it is the
+ *                                  reverse, and d is scaled in place
+ *     5  d (project_w a)           cuBLAS reads d, one product per image
+ *     6  + project_b (+ x)         a pass over the narrow y (activation.h)
  *
  * so e and d move four times: written and read once each. Images go in groups whose e and d fit in
  * 512 MiB, at least one image; nothing else grows with the batch.
  *
  * Any sizes; filters other than 3x3 and 5x5 at strides 1 and 2 take the plain kernels, with the
- * activations as passes. No backward: frozen stages and prediction only.
- * Source: Sandler et al. 2018; Tan & Le 2019. */
+ * activations as passes. No backward: frozen stages and prediction only. Source: Sandler et al.
+ * 2018; Tan & Le 2019. */
 #include "cuda/depthwise.h"
 #include "cuda/depthwise_any.h"
 #include "cuda/gate.h"
@@ -97,7 +97,7 @@ static int64_t lay_out(job *j, float *scratch) {
     return total;
 }
 
-/* --- 1 and 2: to the wide tensor --------------------------------------------------------------- */
+/* --- 1 and 2: to the wide tensor -------------------------------------------------------------- */
 
 static void expand(const job *j, int64_t images) {
     mg_gemm g = {};
@@ -160,7 +160,7 @@ static void depthwise(const job *j, int64_t images) {
     mg_depthwise_dispatch(&j->g, wide, depthwise_fused{j, images});
 }
 
-/* --- 4 to 6: projection ------------------------------------------------------------------------ */
+/* --- 4 to 6: projection ----------------------------------------------------------------------- */
 
 enum { GATED_THREADS = 256 };
 

@@ -3,14 +3,14 @@
  *     g = mean_{h,w} x;  u = g w1 + b1;  a = sigmoid(silu(u) w2 + b2);  y = x a
  *     dx += dy a + (du w1^T) / HW, and the gradients of gate_gradient.h
  *
- * Any N, H, W, C, S. Sums: sums.h; network: gate.h, gate_gradient.h; passes: channels.h. Saved: g, u
- * and a, as in ops/squeeze_excite.c.
+ * Any N, H, W, C, S. Sums: sums.h; network: gate.h, gate_gradient.h; passes: channels.h. Saved: g,
+ * u and a, as in ops/squeeze_excite.c.
  *
  * Bytes: no gate is known before every pixel of the image was seen, so forward reads x twice and
  * writes y: 12 per element, where 8 would be compulsory, and backward reads dy twice, x once, and
  * reads and writes dx: 20 of 16. The second visit starts as soon as the first ends; where the image
- * fits the L2 cache (50 MB on an H100), it is read from there.
- * Source: Hu, Shen & Sun 2017; Tan & Le 2019. */
+ * fits the L2 cache (50 MB on an H100), it is read from there. Source: Hu, Shen & Sun 2017; Tan &
+ * Le 2019. */
 #include "cuda/channels.h"
 #include "cuda/gate_gradient.h"
 

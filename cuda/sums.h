@@ -73,7 +73,8 @@ template <int L, bool PRODUCT> __global__ void __launch_bounds__(MG_SUM_THREADS)
         mg_store(partial + piece * channels + channel, rows[0][lane]);
 }
 
-/* to[i] = or += factor * sum over chunks of partial[outer][chunk][inner], i = outer * count + inner. */
+/* to[i] = or += factor * sum over chunks of partial[outer][chunk][inner], i = outer * count +
+ * inner. */
 template <bool ADD> __global__ void __launch_bounds__(32 * MG_COMBINE_ROWS)
     combine_kernel(const float *__restrict__ partial, int chunks, int64_t count, int64_t outputs,
                    float factor, float *to) {
@@ -94,7 +95,7 @@ template <bool ADD> __global__ void __launch_bounds__(32 * MG_COMBINE_ROWS)
     }
 }
 
-/* --- host side --------------------------------------------------------------------------------- */
+/* --- host side -------------------------------------------------------------------------------- */
 
 static inline size_t mg_pixel_sums_bytes(int64_t images, int64_t pixels, int64_t channels) {
     return (size_t)(images * mg_sum_chunks(pixels) * channels) * sizeof(float);

@@ -11,10 +11,11 @@ mg_status mg_audit_count(mg_op_id id, const mg_case *test_case, const mg_kernels
 /* Opens the emulator with its checker; fails where it is not built. */
 mg_status mg_audit_counting(const mg_device_plugin **plugin, mg_error *err);
 
-/* Prints a table of every op at its typical size (mg_audit_workload): bytes touched as a share of the
- * compulsory ones, sectors per request, turns of shared memory. */
+/* Prints a table of every op at its typical size (mg_audit_workload): bytes touched as a share of
+ * the compulsory ones, sectors per request, turns of shared memory. */
 mg_status mg_audit_print_counts(const mg_op_id *ids, size_t count, mg_error *err);
-/* Prints the teaching ladders, a table an op; `source` is where `make cuda` left ptxas's reports. */
+/* Prints the teaching ladders, a table an op; `source` is where `make cuda` left ptxas's
+ * reports. */
 mg_status mg_audit_print_ladders(const char *source, mg_error *err);
 
 #endif

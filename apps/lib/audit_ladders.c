@@ -38,7 +38,8 @@ static void note_launch(void *arg, const mg_launch *l) {
 /* Blocks of a kernel that one multiprocessor of sm_90 holds at once, in threads of its 2048. */
 static int resident_threads(int threads, int registers, int shared_bytes) {
     int blocks = 2048 / threads;
-    /* registers come 256 at a time to each warp, of 65536; shared memory of 227 KiB, 1 KiB a block */
+    /* registers come 256 at a time to each warp, of 65536; shared memory of 227 KiB, 1 KiB a
+     * block */
     int warps = (threads + 31) / 32,
         by_registers = 65536 / ((registers * 32 + 255) / 256 * 256 * warps);
     int by_shared = 227 * 1024 / (shared_bytes + 1024);
@@ -47,8 +48,8 @@ static int resident_threads(int threads, int registers, int shared_bytes) {
     return (blocks < 32 ? blocks : 32) * threads;
 }
 
-/* What ptxas says of a kernel on sm_90: the most of its instances. The report lies beside the level's
- * or, for what production shares, the op's object. */
+/* What ptxas says of a kernel on sm_90: the most of its instances. The report lies beside the
+ * level's or, for what production shares, the op's object. */
 static bool compiled(const char *source, const mg_lab_level *l, const char *kernel, mg_ptxas *out) {
     char level[256];
     const char *path = strstr(l->file, "lab/");

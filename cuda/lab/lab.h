@@ -2,8 +2,8 @@
  *
  * Each level adds one idea to the level before and says in its first lines what the idea buys. A
  * level is a whole forward of its op with the same contract as the real kernels, so that it is
- * checked by the same tests (tests/cuda/test_simt_lab.c) and counted by the same tools; its backward
- * is the production one. docs/lab.md walks through the ladders with counted figures. */
+ * checked by the same tests (tests/cuda/test_simt_lab.c) and counted by the same tools; its
+ * backward is the production one. docs/lab.md walks through the ladders with counted figures. */
 #ifndef MG_CUDA_LAB_H
 #define MG_CUDA_LAB_H
 

@@ -2,10 +2,10 @@
  *
  * What one warp asks for with one instruction is a request. Global memory answers in sectors of 32
  * bytes: a request costs as many as it touches, and could have cost as few as its distinct bytes
- * fill. Shared memory has 32 banks of 4 bytes: accesses of 16 bytes go 8 lanes at a time, of 8 bytes
- * 16 at a time, and each such part takes as many turns as its busiest bank has different words.
- * Beside the requests stand the sectors of a launch that are touched at all, each once: what must
- * come from memory when nothing is forgotten in between.
+ * fill. Shared memory has 32 banks of 4 bytes: accesses of 16 bytes go 8 lanes at a time, of 8
+ * bytes 16 at a time, and each such part takes as many turns as its busiest bank has different
+ * words. Beside the requests stand the sectors of a launch that are touched at all, each once: what
+ * must come from memory when nothing is forgotten in between.
  *
  * Threads run one after another here, so requests are put together afterwards: the k-th time that
  * the lanes of a warp execute an instruction counts as one request. This is what a GPU does as long
@@ -74,7 +74,7 @@ void *reserve(size_t bytes) {
 
 uint32_t hash(uint64_t key) { return (uint32_t)((key * 0x9E3779B97F4A7C15ull) >> 45); }
 
-/* --- what a request costs ------------------------------------------------------------------------ */
+/* --- what a request costs --------------------------------------------------------------------- */
 
 /* Adds value to a set of at most 64; false when it was there. */
 bool insert(uintptr_t *set, unsigned *size, uintptr_t value) {
@@ -150,7 +150,7 @@ void flush() {
     request_count = count_count = 0;
 }
 
-/* --- while a block runs ---------------------------------------------------------------------------- */
+/* --- while a block runs ----------------------------------------------------------------------- */
 
 uint32_t times_before(uint32_t code, uint32_t thread) {
     const uint64_t key = ((uint64_t)code << 11 | thread) + 1;
@@ -194,7 +194,7 @@ void start() {
     stamps = (uint32_t *)reserve(region_bytes / sector_bytes * sizeof *stamps);
 }
 
-/* --- at the end ------------------------------------------------------------------------------------ */
+/* --- at the end ------------------------------------------------------------------------------- */
 
 void print() {
     flush();

@@ -5,7 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Sums over all kernels since the last call. Requests are a warp's executions of one instruction. */
+/* Sums over all kernels since the last call. Requests are a warp's executions of one
+ * instruction. */
 typedef struct simt_profile_totals {
     int64_t launches;
     int64_t load_requests, load_sectors, least_load_sectors; /* global memory */

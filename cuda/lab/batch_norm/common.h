@@ -1,9 +1,9 @@
 /* What the levels of the batch-norm ladder share: everything but the statistics.
  *
- * A level fills mean[c] and variance[c], in double: sums of many floats around 1000 lose digits that
- * the variance needs, and the first levels have nothing smarter than a wider type. Then come the
- * running statistics and one pass y = (x - mean) gamma / sqrt(variance + eps) + beta, the same in
- * all levels. Inference has no statistics to compute and is the production path. */
+ * A level fills mean[c] and variance[c], in double: sums of many floats around 1000 lose digits
+ * that the variance needs, and the first levels have nothing smarter than a wider type. Then come
+ * the running statistics and one pass y = (x - mean) gamma / sqrt(variance + eps) + beta, the same
+ * in all levels. Inference has no statistics to compute and is the production path. */
 #ifndef MG_LAB_BATCH_NORM_COMMON_H
 #define MG_LAB_BATCH_NORM_COMMON_H
 

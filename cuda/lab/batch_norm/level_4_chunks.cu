@@ -2,9 +2,9 @@
  *
  * A block sums 256 rows of 32 channels and stores its sums; a second launch adds the chunks. Blocks
  * cannot wait for each other, the end of a launch is their barrier: mean and variance become four
- * launches. In return the number of blocks grows with the image, and the whole GPU works. The chunks
- * are a function of the shape, and added in order: the same bits on every run, which float atomics
- * into one sum per channel would not give. x is still read twice, once per statistic. */
+ * launches. In return the number of blocks grows with the image, and the whole GPU works. The
+ * chunks are a function of the shape, and added in order: the same bits on every run, which float
+ * atomics into one sum per channel would not give. x is still read twice, once per statistic. */
 #include "cuda/lab/batch_norm/common.h"
 
 enum { LANES = 32, ROWS = LAB_THREADS / LANES, CHUNK = 256 };

@@ -1,8 +1,8 @@
 /* Level 1: one block per image does everything.
  *
  * Means, network and scaling in one kernel, with barriers between the steps: easy to read, nothing
- * leaves the block, one launch. But a batch of 16 images occupies 16 of 132 multiprocessors, and the
- * one thread of a channel walks all of its pixels alone. */
+ * leaves the block, one launch. But a batch of 16 images occupies 16 of 132 multiprocessors, and
+ * the one thread of a channel walks all of its pixels alone. */
 #include "cuda/lab/squeeze_excite/common.h"
 
 static __global__ void __launch_bounds__(LAB_THREADS) excite_naive_kernel(lab_excite e) {

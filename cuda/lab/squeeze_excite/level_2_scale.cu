@@ -1,9 +1,9 @@
 /* Level 2: scaling in a launch of its own.
  *
- * Once the gates are known, every element can be scaled by anybody. A second kernel gives 8 elements
- * to each of as many threads as the tensor needs, and replaces the remainder that level 1 took per
- * element by a channel index that is counted up (cuda/channels.h). Two thirds of the traffic now run
- * at the speed of the whole GPU; the means still do not. */
+ * Once the gates are known, every element can be scaled by anybody. A second kernel gives 8
+ * elements to each of as many threads as the tensor needs, and replaces the remainder that level 1
+ * took per element by a channel index that is counted up (cuda/channels.h). Two thirds of the
+ * traffic now run at the speed of the whole GPU; the means still do not. */
 #include "cuda/lab/squeeze_excite/common.h"
 
 static __global__ void __launch_bounds__(LAB_THREADS) excite_gate_kernel(lab_excite e) {

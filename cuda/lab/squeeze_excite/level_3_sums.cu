@@ -1,9 +1,9 @@
 /* Level 3: means in two stages.
  *
- * Blocks sum chunks of at least 128 pixels of 32 channels each and leave partial sums (cuda/sums.h);
- * the block of an image then adds its chunks instead of its pixels. Now all traffic that counts is
- * spread over the GPU. What is left serial is small: one block per image multiplies means by two
- * weight matrices. */
+ * Blocks sum chunks of at least 128 pixels of 32 channels each and leave partial sums
+ * (cuda/sums.h); the block of an image then adds its chunks instead of its pixels. Now all traffic
+ * that counts is spread over the GPU. What is left serial is small: one block per image multiplies
+ * means by two weight matrices. */
 #include "cuda/lab/squeeze_excite/common.h"
 
 static __global__ void __launch_bounds__(LAB_THREADS) excite_add_gate_kernel(lab_excite e) {
