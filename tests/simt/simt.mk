@@ -59,3 +59,11 @@ $(BUILD)/tests/simt/test_simt_bugs: $(BUGS_PLAIN) $(BUGS_CHECKED)
 else
 TESTS := $(filter-out $(BUILD)/tests/simt/%,$(TESTS))
 endif
+
+# --- mutation test of cuda/: does breaking a line make a test fail? -------------------------------
+MUTANTS ?= 60
+simt-mutants: simt $(BUILD)/tests/cuda/test_simt_ops
+	@BUILD=$(BUILD) CXX='$(CXX)' COMPILE='$(CXX) $(SIMT_FLAGS) $(SIMT_CHECK)' \
+	  LINK_OBJECTS='$(SIMT_CHECKED) $(CUDA_SRC:%.cu=$(BUILD)/simt-check/%.o) $(PIC_OBJ)' \
+	  tests/simt/mutants.sh $(MUTANTS) $(PART)
+.PHONY: simt-mutants

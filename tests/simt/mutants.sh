@@ -1,0 +1,71 @@
+#!/bin/sh
+# Mutation test of cuda/: breaks one line at a time, runs the op's tests in the emulator under the
+# checker and prints whether they notice. A survivor is either equivalent (mutants.known gives the
+# reason) or a hole in the tests.
+#
+#   tests/simt/mutants.sh [COUNT] [PART/PARTS]    `make simt-mutants`; COUNT spread over all mutants
+#
+# Only the files that include the changed line are compiled again; everything else comes from
+# $BUILD. Environment, set by the Makefile: BUILD, COMPILE (compiler and flags), LINK_OBJECTS.
+count=${1:-60} part=${2:-0/1}
+: "${BUILD:=build}" "${COMPILE:?run make simt-mutants}" "${LINK_OBJECTS:?run make simt-mutants}"
+work=$BUILD/mutants.$(echo "$part" | tr / -)
+known=tests/simt/mutants.known
+mkdir -p "$work/cuda"
+rm -f "$work"/*.o "$work"/cuda/*
+
+# The .cu files to compile for a changed file: itself, or those that include it (one will do).
+units() {
+    case $1 in
+    *.cu) echo "$1" ;;
+    *) for u in cuda/*.cu; do
+           grep -q "[ /]${1#cuda/}\( \|$\|:\)" "$BUILD/simt-check/${u%.cu}.d" && echo "$u"
+       done | grep -v 'plugin\|runtime\|gemm\|optimizer\|staging' | head -1 ;;
+    esac
+}
+
+# Which tests notice: those of the op that the unit implements.
+op_of() {
+    case $1 in
+    cuda/batch_norm*) echo batch_norm ;;
+    *) basename "$1" .cu ;;
+    esac
+}
+
+# Fails when the tests notice.
+survives() {
+    MG_PLUGIN_DIR=$work timeout 120 "$BUILD/tests/cuda/test_simt_ops" \
+        --filter="simt_checked/$1" > "$work/log" 2>&1
+}
+
+# file, line; the changed text is in $TEXT. Prints what became of it.
+try() {
+    rm -f "$work"/cuda/*
+    awk -v n="$2" 'FNR == n { print ENVIRON["TEXT"]; next } { print }' "$1" > "$work/$1"
+    unit=$(units "$1")
+    [ -n "$unit" ] || { echo "unused"; return; }
+    [ "$unit" = "$1" ] || cp "$unit" "$work/$unit"
+    object=$work/$(basename "$unit" .cu).o
+    $COMPILE -iquote "$work" -w -x c++ -c "$work/$unit" -o "$object" 2> "$work/log" ||
+        { echo "does not compile"; return; }
+    objects=$(echo "$LINK_OBJECTS" | tr ' ' '\n' | grep -v "/simt-check/${unit%.cu}\.o$")
+    ${CXX:-c++} -shared -Wl,-Bsymbolic -o "$work/libmammograd_simt_check.so" $objects "$object" \
+        -lpthread -ldl -lm || { echo "does not link"; return; }
+    if survives "$(op_of "$unit")"; then echo survived; else echo caught; fi
+}
+
+all=$work/all
+awk -f tests/simt/mutants.awk cuda/*.cu cuda/*.h |
+    grep -v '^cuda/\(plugin\|runtime\|gemm\|staging\|optimizer\|runtime\.h\|plugin\.h\)' > "$all"
+total=$(wc -l < "$all")
+echo "# $count of $total mutants, part $part"
+awk -v total="$total" -v count="$count" -v part="${part%/*}" -v parts="${part#*/}" '
+    int(NR * count / total) != int((NR - 1) * count / total) && k++ % parts == part' "$all" |
+    while IFS='	' read -r file line kind text; do
+        TEXT=$text
+        export TEXT
+        result=$(try "$file" "$line")
+        [ "$result" = survived ] && reason=$(grep -sF "$file	$kind	" $known | cut -f3-) || reason=
+        printf '%-10s %s:%s  %s  |%s%s\n' "$result" "$file" "$line" "$kind" \
+            "$(echo "$TEXT" | sed 's/^ */ /')" "${reason:+  equivalent: $reason}"
+    done
