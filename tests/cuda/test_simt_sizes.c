@@ -52,6 +52,7 @@ Test(simt_sizes, depthwise_conv, .init = open_device) {
          {MG_SHAPE(2, 17, 9, 12), MG_SHAPE(3, 3, 12)},
          WEIGHTED},
         DEPTHWISE("any: 7x7", 7, 1, 2, 9, 11, 35),
+        DEPTHWISE("any: several chunks", 7, 1, 2, 45, 40, 3),
         DEPTHWISE("any: 3x3 stride 3", 3, 3, 2, 20, 13, 5),
         DEPTHWISE("any: 1x1 stride 2", 1, 2, 1, 9, 7, 33),
     };
@@ -107,8 +108,10 @@ Test(simt_sizes, conv2d, .init = open_device) {
     static const mg_case cases[] = {
         DENSE("stem, one channel, tiles", 3, 2, 2, 19, 83, 1, 40),
         DENSE("stem, three channels, tiles", 3, 2, 1, 21, 70, 3, 36),
+        DENSE("stem, whole tiles of channels", 3, 2, 2, 67, 43, 1, 64),
         DENSE("any: 3x3 stride 1", 3, 1, 2, 5, 7, 4, 8),
         DENSE("any: 7x7 stride 3", 7, 3, 1, 20, 17, 3, 5),
+        DENSE("any: several chunks", 5, 1, 2, 45, 40, 2, 3),
         {"stem, SiLU, three channels",
          {.kernel = 3, .stride = 2, .activation = MG_ACTIVATION_SILU},
          3,

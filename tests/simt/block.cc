@@ -33,7 +33,7 @@ void make_running(Thread *thread) {
     current.warp_epoch = block.warps[number_of(thread) / 32].epoch;
 }
 
-/* --- barriers ---------------------------------------------------------------------------------- */
+/* --- barriers --------------------------------------------------------------------------------- */
 
 /* Shuffles the last `count` runnable threads. */
 void shuffle_runnable(unsigned count) {
@@ -88,7 +88,7 @@ int barrier(Barrier kind, int predicate, Site site) {
     return block.predicate_result;
 }
 
-/* --- threads ----------------------------------------------------------------------------------- */
+/* --- threads ---------------------------------------------------------------------------------- */
 
 namespace {
 
@@ -196,7 +196,7 @@ void synchronisation_error(const char *message, Site at) {
     abort(); /* the fiber is never resumed */
 }
 
-/* --- grids ------------------------------------------------------------------------------------- */
+/* --- grids ------------------------------------------------------------------------------------ */
 
 namespace {
 

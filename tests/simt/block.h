@@ -1,4 +1,4 @@
-/* block.h: the state of the block that is running. Blocks run one after another, so there is one. */
+/* block.h: the state of the running block. Blocks run one after another, so there is one. */
 #ifndef SIMT_BLOCK_H
 #define SIMT_BLOCK_H
 
@@ -65,7 +65,7 @@ inline int number_of(const Thread *thread) { return (int)(thread - block.threads
 /* The running thread, put into a waiting state by the caller, lets others run until it is released
  * (made runnable). */
 SIMT_HIDDEN void wait_here();
-/* Reports a misuse of barriers or collectives with what every thread is doing, and ends the block. */
+/* Reports a misuse of barriers or collectives with what all threads are doing, ends the block. */
 [[noreturn]] SIMT_HIDDEN void synchronisation_error(const char *message, Site at);
 
 } // namespace simt

@@ -1,12 +1,12 @@
 /* The checker: races, bounds, uninitialised reads, alignment, host memory in kernels.
  *
- * Kernels are compiled with -fsanitize=thread, which puts a call before every access of memory; the
- * functions called are ours (tsan.cc) instead of ThreadSanitizer's. They know CUDA's rules: two
- * accesses of the same bytes, one of them a write, are ordered when a barrier lies between them, or
- * a __syncwarp between lanes of one warp; blocks of one launch are never ordered.
+ * Kernels are compiled with -fsanitize=thread, which puts a call before every access of memory;
+ * the functions called are ours (tsan.cc) instead of ThreadSanitizer's. They know CUDA's rules:
+ * two accesses of the same bytes, one of them a write, are ordered when a barrier lies between
+ * them, or a __syncwarp between lanes of one warp; blocks of one launch are never ordered.
  *
- * Shadow memory: one state (Bytes) per byte, and per 4-byte cell the last write and two of the reads
- * since then, each with its thread, block, epochs and code address. */
+ * Shadow memory: one state (Bytes) per byte, and per 4-byte cell the last write and two of the
+ * reads since then, each with its thread, block, epochs and code address. */
 #include "checker.h"
 #include "profile.h"
 
@@ -27,7 +27,7 @@ struct Access {
     uint32_t code;  /* offset in this program or library */
 };
 enum { ATOMIC_LOAD = 1, ATOMIC_UPDATE = 2 };
-/* Updates are kept among the reads as well: the last write alone would hide that others wrote too. */
+/* Updates are kept among the reads as well: the last write alone would hide the others. */
 struct Cell {
     Access write, read[2];
 };
@@ -54,7 +54,7 @@ auto &operations = *new std::deque<Operation>;
 uint32_t first_of_operation, ordered;
 constexpr uint16_t no_thread = 0xffff; /* an access by a copy or a library call */
 
-/* --- which operation ------------------------------------------------------------------------------- */
+/* --- which operation -------------------------------------------------------------------------- */
 
 /* The operation that a block belongs to. */
 const Operation &operation_of(uint32_t block) {
@@ -71,7 +71,7 @@ bool unordered(uint32_t block) {
     return block >= ordered && !operations.back().moment.follows(operation_of(block).moment);
 }
 
-/* --- reports: each once per place ---------------------------------------------------------------- */
+/* --- reports: each once per place ------------------------------------------------------------- */
 
 /* An open-addressed set; forgetting when full only repeats a report. */
 bool first_time(uint32_t code, uint32_t what) {
@@ -102,7 +102,7 @@ void report_race(const char *what, const char *earlier, uint32_t code, uintptr_t
             describe_address(address));
 }
 
-/* --- the rules ------------------------------------------------------------------------------------ */
+/* --- the rules -------------------------------------------------------------------------------- */
 
 inline uint16_t this_thread() { return current.in_kernel ? (uint16_t)current.thread : no_thread; }
 
@@ -199,7 +199,7 @@ void host_memory(uintptr_t address, size_t n, bool write, uint32_t code) {
                 write ? "writes" : "reads", n, (void *)address);
 }
 
-/* --- shadow memory --------------------------------------------------------------------------------- */
+/* --- shadow memory ---------------------------------------------------------------------------- */
 
 void *shadow(size_t bytes) {
     void *p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,

@@ -1,5 +1,5 @@
-/* cuBLAS, as far as the project uses it: GEMM on the emulated device, queued like a kernel. Matrices
- * are column-major: element (i, j) of A lies at a[i + j * lda]. */
+/* cuBLAS, as far as the project uses it: GEMM on the emulated device, queued like a kernel.
+ * Matrices are column-major: element (i, j) of A lies at a[i + j * lda]. */
 #include "internal.h"
 
 #include <cublas_v2.h>

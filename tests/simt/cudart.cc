@@ -83,7 +83,7 @@ cudaError_t release(void *pointer, cudaStream_t stream, uintptr_t caller) {
 
 extern "C" {
 
-/* --- allocation --------------------------------------------------------------------------------- */
+/* --- allocation ------------------------------------------------------------------------------- */
 
 cudaError_t cudaMallocAsync(void **pointer, size_t bytes, cudaStream_t stream) {
     *pointer = nullptr;
@@ -142,7 +142,7 @@ cudaError_t cudaFreeHost(void *pointer) {
     return !pointer || pinned_release(pointer) ? cudaSuccess : cudaErrorInvalidValue;
 }
 
-/* --- copies -------------------------------------------------------------------------------------- */
+/* --- copies ----------------------------------------------------------------------------------- */
 
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream) {
@@ -160,7 +160,7 @@ cudaError_t cudaMemset(void *pointer, int value, size_t bytes) {
     return set(pointer, value, bytes, nullptr, SIMT_CALLER);
 }
 
-/* --- the device ----------------------------------------------------------------------------------- */
+/* --- the device ------------------------------------------------------------------------------- */
 
 cudaError_t cudaGetDeviceCount(int *count) {
     *count = 1;

@@ -1,6 +1,6 @@
 /* internal.h: what the emulator's own files share. None of them is compiled with instrumentation,
- * and code that runs on fibers (block.cc, warp.cc, checker.cc) uses no C++ containers and no malloc:
- * their merged inline functions could come from an instrumented kernel object. */
+ * and code that runs on fibers (block.cc, warp.cc, checker.cc) uses no C++ containers and no
+ * malloc: their merged inline functions could come from an instrumented kernel object. */
 #ifndef SIMT_INTERNAL_H
 #define SIMT_INTERNAL_H
 
@@ -30,20 +30,20 @@ SIMT_HIDDEN const Config &config();
 /* Next number of the seeded generator; below(n) is in [0, n). */
 SIMT_HIDDEN unsigned random_below(unsigned n);
 
-/* --- report.cc: findings ----------------------------------------------------------------------- */
+/* --- report.cc: findings ---------------------------------------------------------------------- */
 
-/* Prints one finding with the running thread's identity, counts it, stops the process if asked. `at`
- * is the source line, NULL where the running thread's position says nothing. */
+/* Prints one finding with the running thread's identity, counts it, stops the process if asked.
+ * `at` is the source line, NULL where the running thread's position says nothing. */
 SIMT_HIDDEN void finding(const char *kind, const char *at, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 SIMT_HIDDEN int finding_count();
 SIMT_HIDDEN const char *site_line(Site site);
-/* "cuda/silu.cu:31" of a return address; frames of simt*.h are passed over. Runs addr2line: slow. */
+/* "cuda/silu.cu:31" of a return address, frames of simt*.h passed over. Runs addr2line: slow. */
 SIMT_HIDDEN const char *source_line(uintptr_t code_address);
 /* "(1,0,0)" of a thread number within the current block shape, in one of a few static buffers. */
 SIMT_HIDDEN const char *thread_name(unsigned thread);
 
-/* --- block.cc: who is running ------------------------------------------------------------------ */
+/* --- block.cc: who is running ----------------------------------------------------------------- */
 
 /* The running CUDA thread, for the checker. Valid while in_kernel. */
 struct Current {
@@ -60,12 +60,12 @@ extern SIMT_HIDDEN Current current;
 SIMT_HIDDEN void run_grid(const Launch &launch, Body body, void *closure);
 SIMT_HIDDEN void set_last_error(cudaError_t error);
 
-/* --- shared_memory.cc -------------------------------------------------------------------------- */
+/* --- shared_memory.cc ------------------------------------------------------------------------- */
 
 SIMT_HIDDEN void shared_begin_block(const Launch &launch);
 SIMT_HIDDEN void shared_end_block();
 
-/* --- memory.cc: device memory ------------------------------------------------------------------ */
+/* --- memory.cc: device memory ----------------------------------------------------------------- */
 
 /* Device memory is readable while one of these lives; otherwise the host faults on it. */
 struct SIMT_HIDDEN OpenMemory {
@@ -86,10 +86,10 @@ enum class Bytes : uint8_t { untouched, uninitialised, initialised, forbidden };
 /* What a device byte that the checker has not seen yet is: uninitialised or forbidden. */
 SIMT_HIDDEN Bytes state_of(uintptr_t address);
 
-/* --- stream.cc: operations in stream order ------------------------------------------------------ */
+/* --- stream.cc: operations in stream order ---------------------------------------------------- */
 
-/* Queues an operation on a stream: run(argument) at its turn, once, at the latest when the stream is
- * waited for. The argument is run's to free. */
+/* Queues an operation on a stream: run(argument) at its turn, once, at the latest when the stream
+ * is waited for. The argument is run's to free. */
 SIMT_HIDDEN void submit(cudaStream_t stream, void (*run)(void *), void *argument);
 template <class F> void submit(cudaStream_t stream, F &&f) {
     using Function = std::decay_t<F>;
@@ -112,7 +112,7 @@ SIMT_HIDDEN const Moment &last_moment(cudaStream_t stream);
 SIMT_HIDDEN bool host_knows(const Moment &moment); /* the host has waited for it */
 SIMT_HIDDEN bool streams_in_use();                 /* others than the default stream */
 
-/* --- checker.cc: present only in checked builds ------------------------------------------------- */
+/* --- checker.cc: present only in checked builds ----------------------------------------------- */
 
 struct Checker {
     void (*region)(void *base, size_t bytes, bool shared);

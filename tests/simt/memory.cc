@@ -142,7 +142,7 @@ Bytes state_of(uintptr_t address) {
     return Bytes::uninitialised;
 }
 
-/* --- parts of an arena -------------------------------------------------------------------------- */
+/* --- parts of an arena ------------------------------------------------------------------------ */
 
 void mark_part(uintptr_t address, size_t bytes, const char *label) {
     auto it = at_or_before(address);
@@ -173,7 +173,7 @@ void unmark_part(uintptr_t address) {
     part->second.label += " (freed)";
 }
 
-/* --- words for addresses -------------------------------------------------------------------------- */
+/* --- words for addresses ---------------------------------------------------------------------- */
 
 namespace {
 

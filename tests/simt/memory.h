@@ -16,7 +16,7 @@ SIMT_HIDDEN size_t device_bytes_in_use();
 SIMT_HIDDEN void mark_part(uintptr_t address, size_t bytes, const char *label);
 SIMT_HIDDEN void unmark_part(uintptr_t address);
 
-/* --- pinned.cc: page-locked host memory -------------------------------------------------------- */
+/* --- pinned.cc: page-locked host memory ------------------------------------------------------- */
 
 SIMT_HIDDEN void *pinned_reserve(size_t bytes);
 SIMT_HIDDEN bool pinned_release(void *pointer);
@@ -32,7 +32,7 @@ SIMT_HIDDEN void host_waited();
 /* For a fault at this address: the line of the copy that has borrowed it; 0: none. */
 SIMT_HIDDEN uintptr_t pinned_borrower(uintptr_t address);
 
-/* --- fault.cc ----------------------------------------------------------------------------------- */
+/* --- fault.cc --------------------------------------------------------------------------------- */
 
 /* Makes the host's faults on memory of the device, or lent to it, findings. */
 SIMT_HIDDEN void fault_handler_install();

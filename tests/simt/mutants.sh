@@ -14,13 +14,13 @@ known=tests/simt/mutants.known
 mkdir -p "$work/cuda"
 rm -f "$work"/*.o "$work"/cuda/*
 
-# The .cu files to compile for a changed file: itself, or those that include it (one will do).
+# The .cu files to compile for a changed file: itself, or those that include it.
 units() {
     case $1 in
     *.cu) echo "$1" ;;
     *) for u in cuda/*.cu; do
-           grep -q "[ /]${1#cuda/}\( \|$\|:\)" "$BUILD/simt-check/${u%.cu}.d" && echo "$u"
-       done | grep -v 'plugin\|runtime\|gemm\|optimizer\|staging' | head -1 ;;
+           grep -q "[ /]${1#cuda/}\( \|\$\|:\)" "$BUILD/simt-check/${u%.cu}.d" && echo "$u"
+       done | grep -v 'plugin\|runtime\|gemm\|optimizer\|staging' ;;
     esac
 }
 
@@ -35,23 +35,34 @@ op_of() {
 # Fails when the tests notice.
 survives() {
     MG_PLUGIN_DIR=$work timeout 120 "$BUILD/tests/cuda/test_simt_ops" \
-        --filter="simt_checked/$1" > "$work/log" 2>&1
+        --filter="simt_checked/$1" > "$work/log" 2>&1 &&
+        MG_SIMT=check MG_PLUGIN_DIR=$work timeout 120 "$BUILD/tests/cuda/test_simt_sizes" \
+            --filter="simt_sizes/$1*" >> "$work/log" 2>&1
 }
 
-# file, line; the changed text is in $TEXT. Prints what became of it.
+# Compiles a unit against the changed files in $work and runs its op's tests.
+try_unit() {
+    object=$work/$(basename "$1" .cu).o
+    [ -f "$work/$1" ] || cp "$1" "$work/$1"
+    $COMPILE -iquote "$work" -w -x c++ -c "$work/$1" -o "$object" 2> "$work/log" ||
+        { echo "no program"; return; }
+    objects=$(echo "$LINK_OBJECTS" | tr ' ' '\n' | grep -v "/simt-check/${1%.cu}\.o$")
+    ${CXX:-c++} -shared -Wl,-Bsymbolic -o "$work/libmammograd_simt_check.so" $objects "$object" \
+        -lpthread -ldl -lm || { echo "no program"; return; }
+    if survives "$(op_of "$1")"; then echo survived; else echo caught; fi
+}
+
+# file, line; the changed text is in $TEXT. Prints what became of it, over all ops that use it.
 try() {
     rm -f "$work"/cuda/*
     awk -v n="$2" 'FNR == n { print ENVIRON["TEXT"]; next } { print }' "$1" > "$work/$1"
-    unit=$(units "$1")
-    [ -n "$unit" ] || { echo "unused"; return; }
-    [ "$unit" = "$1" ] || cp "$unit" "$work/$unit"
-    object=$work/$(basename "$unit" .cu).o
-    $COMPILE -iquote "$work" -w -x c++ -c "$work/$unit" -o "$object" 2> "$work/log" ||
-        { echo "does not compile"; return; }
-    objects=$(echo "$LINK_OBJECTS" | tr ' ' '\n' | grep -v "/simt-check/${unit%.cu}\.o$")
-    ${CXX:-c++} -shared -Wl,-Bsymbolic -o "$work/libmammograd_simt_check.so" $objects "$object" \
-        -lpthread -ldl -lm || { echo "does not link"; return; }
-    if survives "$(op_of "$unit")"; then echo survived; else echo caught; fi
+    result="no program"
+    for unit in $(units "$1"); do
+        one=$(try_unit "$unit")
+        [ "$one" = "no program" ] || result=$one
+        [ "$one" = caught ] && break
+    done
+    echo "$result"
 }
 
 all=$work/all

@@ -1,6 +1,6 @@
 /* Page-locked host memory. While a copy that the host has not waited for reads it, it is closed to
  * the host's writes, and while one writes it, to its reads too: a forgotten synchronisation faults
- * where the host touches the memory (fault.cc). Whole pages only, so that neighbours are not hit. */
+ * where the host touches the memory (fault.cc). Whole pages only: neighbours are not hit. */
 #include "memory.h"
 
 #include <list>

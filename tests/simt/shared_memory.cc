@@ -1,6 +1,6 @@
-/* Shared memory of the running block: variables are given places in one arena when the first thread
- * reaches their declaration, with a forbidden gap behind each; the arena is emptied after the block.
- * Fresh shared memory holds NaN, as it must not look like zeros. */
+/* Shared memory of the running block: variables are given places in one arena when the first
+ * thread reaches their declaration, with a forbidden gap behind each; the arena is emptied after
+ * the block. Fresh shared memory holds NaN, as it must not look like zeros. */
 #include "internal.h"
 
 #include <cstdlib>

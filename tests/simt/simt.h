@@ -40,8 +40,8 @@ extern SIMT_HIDDEN dim3 blockDim, gridDim;
 
 /* For allocators that hand out parts of one cudaMalloc: the checker then knows each part's bounds,
  * reports what was never written or was freed, and names it by its label (copied; may be NULL).
- * The first mark inside an allocation turns it into an arena: what is not marked may not be touched.
- * Weak, so that the same source links where no emulator is. */
+ * The first mark inside an allocation turns it into an arena: what is not marked may not be
+ * touched. Weak, so that the same source links where no emulator is. */
 void simt_mark_alloc(void *pointer, size_t bytes, const char *label) __attribute__((weak));
 void simt_mark_free(void *pointer) __attribute__((weak));
 }

@@ -62,7 +62,7 @@ endif
 
 # --- mutation test of cuda/: does breaking a line make a test fail? -------------------------------
 MUTANTS ?= 60
-simt-mutants: simt $(BUILD)/tests/cuda/test_simt_ops
+simt-mutants: simt $(BUILD)/tests/cuda/test_simt_ops $(BUILD)/tests/cuda/test_simt_sizes
 	@BUILD=$(BUILD) CXX='$(CXX)' COMPILE='$(CXX) $(SIMT_FLAGS) $(SIMT_CHECK)' \
 	  LINK_OBJECTS='$(SIMT_CHECKED) $(CUDA_SRC:%.cu=$(BUILD)/simt-check/%.o) $(PIC_OBJ)' \
 	  tests/simt/mutants.sh $(MUTANTS) $(PART)

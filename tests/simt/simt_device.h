@@ -106,7 +106,7 @@ inline unsigned atomicInc(unsigned *p, unsigned last) {
     return simt::atomic_update(p, [last](unsigned old) { return old >= last ? 0 : old + 1; });
 }
 
-/* --- loads and stores with a cache hint -------------------------------------------------------- */
+/* --- loads and stores with a cache hint ------------------------------------------------------- */
 
 template <class T> inline T __ldg(const T *p) { return *p; }
 template <class T> inline T __ldca(const T *p) { return *p; }
@@ -116,7 +116,7 @@ template <class T> inline void __stwb(T *p, T v) { *p = v; }
 template <class T> inline void __stcg(T *p, T v) { *p = v; }
 template <class T> inline void __stcs(T *p, T v) { *p = v; }
 
-/* --- arithmetic -------------------------------------------------------------------------------- */
+/* --- arithmetic ------------------------------------------------------------------------------- */
 
 inline float __expf(float x) { return expf(x); }
 inline float __exp10f(float x) { return powf(10.0f, x); }

@@ -1,9 +1,9 @@
 /* Warp collectives: shuffles, votes and __syncwarp.
  *
  * Lanes wait until every lane of the mask has arrived; the last one computes the results of all. A
- * lane that is missing from its own mask, that has returned, or that stands at another collective is
- * an error here, where hardware would hang or hand out rubbish. __syncwarp orders memory between the
- * lanes; shuffles and votes do not. */
+ * lane that is missing from its own mask, that has returned, or that stands at another collective
+ * is an error here, where hardware would hang or hand out rubbish. __syncwarp orders memory
+ * between the lanes; shuffles and votes do not. */
 #include "block.h"
 
 #include <cstdlib>

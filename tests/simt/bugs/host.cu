@@ -44,7 +44,7 @@ template <bool bug> static void memset_in_elements() {
 }
 PLANT(memset_in_elements, "memcheck", BOTH);
 
-/* --- streams -------------------------------------------------------------------------------------- */
+/* --- streams ---------------------------------------------------------------------------------- */
 
 constexpr int many = 2048; /* floats: whole pages */
 
@@ -131,7 +131,7 @@ template <bool bug> static void overwritten_while_read() {
 }
 PLANT(overwritten_while_read, "racecheck", CHECKED);
 
-/* --- cuBLAS --------------------------------------------------------------------------------------- */
+/* --- cuBLAS ----------------------------------------------------------------------------------- */
 
 /* C[m,n] = A[m,k] B[k,n], column-major. */
 struct Gemm {

@@ -209,7 +209,7 @@ template <bool bug> static void free_of_the_middle() {
 }
 PLANT(free_of_the_middle, "memcheck", BOTH);
 
-/* --- parts of one allocation, as an arena hands them out ----------------------------------------- */
+/* --- parts of one allocation, as an arena hands them out -------------------------------------- */
 
 struct Arena {
     Array all{1024, false};
