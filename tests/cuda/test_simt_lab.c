@@ -1,8 +1,10 @@
-/* The teaching ladders in the emulator: every level of every ladder on every case of its op, like the
- * production kernels (test_simt_ops.c); and the table lists every file of cuda/lab. */
+/* The teaching ladders in the emulator: every level of every ladder on every case of its op, like
+ * the production kernels (test_simt_ops.c), plain and under the checker in random order; and the
+ * table lists every file of cuda/lab. */
 #include <criterion/criterion.h>
 #include <glob.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ops/check.h"
@@ -19,6 +21,21 @@ static void open_device(void) {
     }
 }
 
+/* Threads in random order, streams that do nothing until they must, and the checker for races,
+ * missing barriers, overruns and reads of unwritten memory. */
+static void open_checked(void) {
+#ifdef MG_SANITIZE
+    cr_skip_test("the checker and the compiler's sanitizers exclude each other");
+#endif
+    setenv("MG_SIMT", "check", 1);
+    setenv("SIMT_ORDER", "rand", 1);
+    setenv("SIMT_SEED", "3", 0);
+    setenv("SIMT_ASYNC", "1", 1);
+    setenv("SIMT_ABORT", "0", 1);
+    open_device();
+    cr_assert(plugin->findings, "not the checker's plugin");
+}
+
 static void check_case(const mg_lab_level *l, const mg_case *c, mg_device_check *worst) {
     mg_device_check r;
     mg_error err = {0};
@@ -26,6 +43,9 @@ static void check_case(const mg_lab_level *l, const mg_case *c, mg_device_check 
     const char *failure = plugin->memory->failure(true);
     cr_expect(!failure, "level %d, %s: %s", l->level, c->name, failure ? failure : "");
     cr_expect_eq(s, MG_OK, "level %d: %s", l->level, err.message);
+    const int findings = plugin->findings ? plugin->findings() : 0;
+    cr_expect_eq(findings, 0, "level %d, %s: %d findings of the checker so far, see above",
+                 l->level, c->name, findings);
     if (r.forward > worst->forward) worst->forward = r.forward;
 }
 
@@ -53,7 +73,7 @@ static void check_ladder(mg_op_id id, const mg_case *more, int count) {
         }                                                                                          \
     }
 
-Test(simt_lab, depthwise_conv, .init = open_device) {
+static void check_depthwise_conv(void) {
     static const mg_case more[] = {
         DEPTHWISE("3x3, wide", 3, 1, 2, 17, 9, 40),
         DEPTHWISE("5x5, wide", 5, 1, 1, 18, 10, 36),
@@ -63,7 +83,7 @@ Test(simt_lab, depthwise_conv, .init = open_device) {
     check_ladder(MG_OP_depthwise_conv, more, MG_COUNT(more));
 }
 
-Test(simt_lab, batch_norm, .init = open_device) {
+static void check_batch_norm(void) {
     static const mg_case more[] = {
         {"wide, chunks",
          {.training = true, .eps = 1e-3, .momentum = 0.1},
@@ -75,7 +95,7 @@ Test(simt_lab, batch_norm, .init = open_device) {
     check_ladder(MG_OP_batch_norm, more, MG_COUNT(more));
 }
 
-Test(simt_lab, squeeze_excite, .init = open_device) {
+static void check_squeeze_excite(void) {
     static const mg_case more[] = {
         {"wide, chunks", .inputs = 5,
          .shape = {MG_SHAPE(3, 17, 11, 264), MG_SHAPE(264, 10), MG_SHAPE(10), MG_SHAPE(10, 264),
@@ -84,6 +104,13 @@ Test(simt_lab, squeeze_excite, .init = open_device) {
     };
     check_ladder(MG_OP_squeeze_excite, more, MG_COUNT(more));
 }
+
+#define LADDER(op)                                                                                 \
+    Test(simt_lab, op, .init = open_device) { check_##op(); }                                      \
+    Test(simt_lab_checked, op, .init = open_checked) { check_##op(); }
+LADDER(depthwise_conv)
+LADDER(batch_norm)
+LADDER(squeeze_excite)
 
 Test(simt_lab, every_file_is_listed, .init = open_device) {
     glob_t files;
