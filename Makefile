@@ -172,6 +172,7 @@ test-long: test $(LONGS)                         ## slow suites and 60 s of ever
 	@BUILD=$(BUILD) MG_APPS=$(BUILD)/bin MG_KILLS=20 MG_FILES=1000 tests/run.sh \
 	  $(BUILD)/tests/apps/test_train $(BUILD)/tests/apps/test_predict
 	@$(MAKE) tsan
+	@$(MAKE) --no-print-directory simt-mutants
 	@$(MAKE) fuzz FUZZ_SECONDS=60
 # Criterion does not run under ThreadSanitizer: these are plain programs.
 tsan:                                            ## thread pool and loader under ThreadSanitizer

@@ -4,9 +4,18 @@
 # reason) or a hole in the tests.
 #
 #   tests/simt/mutants.sh [COUNT] [PART/PARTS]    `make simt-mutants`; COUNT spread over all mutants
+#   tests/simt/mutants.sh --summary < LOG         counts; fails below 95 % of those that matter
 #
 # Only the files that include the changed line are compiled again; everything else comes from
 # $BUILD. Environment, set by the Makefile: BUILD, COMPILE (compiler and flags), LINK_OBJECTS.
+if [ "$1" = --summary ]; then
+    awk '/^caught/ { caught++ } /^survived/ { if (/ equivalent: /) equivalent++; else survived++ }
+        END { share = 100 * caught / (caught + survived)
+              printf "# %d caught, %d survived, %d equivalent: %.1f %% caught\n",
+                  caught, survived, equivalent, share
+              exit share < 95 }'
+    exit
+fi
 count=${1:-60} part=${2:-0/1}
 : "${BUILD:=build}" "${COMPILE:?run make simt-mutants}" "${LINK_OBJECTS:?run make simt-mutants}"
 work=$BUILD/mutants.$(echo "$part" | tr / -)
@@ -76,7 +85,10 @@ awk -v total="$total" -v count="$count" -v part="${part%/*}" -v parts="${part#*/
         TEXT=$text
         export TEXT
         result=$(try "$file" "$line")
-        [ "$result" = survived ] && reason=$(grep -sF "$file	$kind	" $known | cut -f3-) || reason=
-        printf '%-10s %s:%s  %s  |%s%s\n' "$result" "$file" "$line" "$kind" \
-            "$(echo "$TEXT" | sed 's/^ */ /')" "${reason:+  equivalent: $reason}"
+        shown=$(echo "$TEXT" | sed 's/^ *//')
+        reason=
+        [ "$result" = survived ] && reason=$(TEXT=$shown awk -F'	' -v f="$file" \
+            '$1 == f && $2 == ENVIRON["TEXT"] { print $3 }' "$known")
+        printf '%-10s %s:%s  %s  | %s%s\n' "$result" "$file" "$line" "$kind" "$shown" \
+            "${reason:+  equivalent: $reason}"
     done

@@ -62,8 +62,13 @@ endif
 
 # --- mutation test of cuda/: does breaking a line make a test fail? -------------------------------
 MUTANTS ?= 60
+ifneq (,$(SIMT_HEADERS))
 simt-mutants: simt $(BUILD)/tests/cuda/test_simt_ops $(BUILD)/tests/cuda/test_simt_sizes
 	@BUILD=$(BUILD) CXX='$(CXX)' COMPILE='$(CXX) $(SIMT_FLAGS) $(SIMT_CHECK)' \
 	  LINK_OBJECTS='$(SIMT_CHECKED) $(CUDA_SRC:%.cu=$(BUILD)/simt-check/%.o) $(PIC_OBJ)' \
-	  tests/simt/mutants.sh $(MUTANTS) $(PART)
+	  tests/simt/mutants.sh $(MUTANTS) > $(BUILD)/mutants.log
+	@grep -v '^caught' $(BUILD)/mutants.log; tests/simt/mutants.sh --summary < $(BUILD)/mutants.log
+else
+simt-mutants: simt
+endif
 .PHONY: simt-mutants
