@@ -36,7 +36,7 @@ LDLIBS   := -lpng -lopenjp2 -lcharls -lz -lpthread -ldl -lm
 LAYERS   := tensor ops autograd nn optim dicom data
 LIB_SRC  := $(foreach d,$(LAYERS),$(wildcard $(d)/*.c))
 OPS_SRC  := $(filter-out ops/op.c ops/table.c ops/device.c ops/check.c ops/check_gradient.c ops/check_device.c,$(wildcard ops/*.c))
-CPU_ONCE := $(wildcard ops/cpu/dispatch.c ops/cpu/*_amx.c ops/cpu/*_bf16.c)
+CPU_ONCE := $(wildcard ops/cpu/dispatch.c)
 CPU_SRC  := $(filter-out $(CPU_ONCE),$(wildcard ops/cpu/*.c))
 APP_LIB  := $(wildcard apps/lib/*.c)
 APP_MAIN := $(wildcard apps/*.c)
@@ -51,13 +51,15 @@ endif
 ISA_scalar := -DMG_ISA_SCALAR -DMG_ISA=scalar
 ISA_avx2   := -DMG_ISA_AVX2 -DMG_ISA=avx2 -mavx2 -mfma -mf16c
 ISA_avx512 := -DMG_ISA_AVX512 -DMG_ISA=avx512 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf16c -mprefer-vector-width=512
-ISA_amx    := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mamx-tile -mamx-bf16 -mavx2 -mfma
-ISA_bf16   := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mavx2 -mfma
+# The bfloat16 kernels exist once more with AVX512-BF16 (ops/cpu/bf16.h).
+ISA_avx512bf16 := $(subst -DMG_ISA=avx512,-DMG_ISA=avx512bf16,$(ISA_avx512)) -mavx512bf16
+BF16_SRC := $(if $(filter avx512,$(ISAS)),$(wildcard ops/cpu/*_bf16.c))
 
 OBJ      := $(LIB_SRC:%.c=$(BUILD)/obj/%.o) \
             $(OPS_SRC:%.c=$(BUILD)/obj/%.f32.o) \
             $(CPU_ONCE:%.c=$(BUILD)/obj/%.o) \
-            $(foreach i,$(ISAS),$(CPU_SRC:%.c=$(BUILD)/obj/%.$(i).o))
+            $(foreach i,$(ISAS),$(CPU_SRC:%.c=$(BUILD)/obj/%.$(i).o)) \
+            $(BF16_SRC:%.c=$(BUILD)/obj/%.avx512bf16.o)
 LIB      := $(BUILD)/libmammograd.a
 APPLIB   := $(BUILD)/libmgapps.a
 
@@ -97,12 +99,9 @@ $(BUILD)/obj/ops/cpu/%.avx2.o: ops/cpu/%.c $(BUILD)/flags
 $(BUILD)/obj/ops/cpu/%.avx512.o: ops/cpu/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(KOPT) $(ISA_avx512) $(DEPGEN) -c $< -o $@
-$(BUILD)/obj/ops/cpu/%_amx.o: ops/cpu/%_amx.c $(BUILD)/flags
+$(BUILD)/obj/ops/cpu/%.avx512bf16.o: ops/cpu/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(KOPT) $(ISA_amx) $(DEPGEN) -c $< -o $@
-$(BUILD)/obj/ops/cpu/%_bf16.o: ops/cpu/%_bf16.c $(BUILD)/flags
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(KOPT) $(ISA_bf16) $(DEPGEN) -c $< -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(KOPT) $(ISA_avx512bf16) $(DEPGEN) -c $< -o $@
 # The reference of an op is written over `real` and compiled twice: f64 (X.o) and f32 (X.f32.o).
 $(BUILD)/obj/ops/%.f32.o: ops/%.c $(BUILD)/flags
 	@mkdir -p $(@D)

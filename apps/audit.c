@@ -16,7 +16,7 @@ static double seconds = 0.1;
 static bool launches, counts, ladders;
 static const char *gpu = "h100";
 static const char *size_text = "955x500";
-static mg_audit_model_options model = {.batch = 1, .runs = 5, .unfreeze = 7};
+static mg_audit_model_options model = {.batch = 1, .runs = 5, .unfreeze = 7, .precision = "f32"};
 
 static const mg_cli_option options[] = {
     {"quick", 'q', MG_CLI_FLAG, &quick, NULL, NULL, "checks only, no timing", 0, 0},
@@ -38,6 +38,8 @@ static const mg_cli_option options[] = {
     {"train", 0, MG_CLI_FLAG, &model.train, NULL, NULL, "--model: a training step too", 0, 0},
     {"unfreeze", 0, MG_CLI_INT, &model.unfreeze, "N", "7",
      "--train: train stages N and up (0 all, 9 the classifier alone)", 0, 9},
+    {"precision", 0, MG_CLI_CHOICE, &model.precision, "f32|bf16", "f32",
+     "--model: of frozen stages and the forward pass", 0, 0},
     {"plot", 0, MG_CLI_STRING, &model.plot, "FILE", NULL, "--model: time per layer as PNG", 0, 0},
     {"launches", 0, MG_CLI_FLAG, &launches, NULL, NULL,
      "--model: every launch of the CUDA kernels, estimated for --gpu", 0, 0},

@@ -69,6 +69,8 @@ typedef struct mg_efficientnet {
     mg_tensor *classifier_w, *classifier_b;
     mg_parameter_info *parameter; /* all of them, torchvision's order */
     int parameters;
+    bool bf16; /* folded stages multiply in bfloat16 (CPU; other devices ignore it); may change
+                  between passes */
     int64_t batches_tracked; /* num_batches_tracked of every batch norm */
     /* Looks at the output of each stage (0 … head) during a forward pass; may be NULL. */
     void (*on_stage)(void *arg, int stage, const mg_tensor *y);

@@ -49,9 +49,11 @@ static mg_tensor *trained_block(mg_context *ctx, mg_efficientnet *net, mg_block 
     return y;
 }
 
-static mg_tensor *folded_block(mg_context *ctx, mg_block *b, mg_tensor *x) {
+static mg_tensor *folded_block(mg_context *ctx, const mg_efficientnet *net, mg_block *b,
+                               mg_tensor *x) {
     mg_attr attr = b->depthwise.attr;
     attr.residual = b->arch.residual;
+    attr.bf16 = net->bf16;
     mg_tensor *in[] = {x,
                        b->expand.folded_weight,
                        b->expand.folded_bias,
@@ -82,19 +84,21 @@ static mg_tensor *match_channels(mg_context *ctx, const mg_efficientnet *net, mg
     return three;
 }
 
-static mg_tensor *folded_conv(mg_context *ctx, mg_conv_norm *layer, mg_tensor *x, bool dense) {
+static mg_tensor *folded_conv(mg_context *ctx, mg_conv_norm *layer, mg_tensor *x, mg_op_id op,
+                              bool bf16) {
     mg_attr attr = layer->attr;
     attr.activation = MG_ACTIVATION_SILU;
-    mg_tensor *y = dense ? mg_conv2d(ctx, x, layer->folded_weight, layer->folded_bias, attr)
-                         : mg_pointwise_conv(ctx, x, layer->folded_weight, layer->folded_bias,
-                                             MG_ACTIVATION_SILU);
+    attr.bf16 = bf16;
+    mg_tensor *in[] = {x, layer->folded_weight, layer->folded_bias};
+    mg_tensor *y = mg_apply(ctx, op, &attr, in, MG_COUNT(in));
     mg_release(ctx, x);
     return y;
 }
 
 static mg_tensor *folded_stem(mg_context *ctx, mg_efficientnet *net, mg_tensor *x) {
     bool grey = x && x->shape.rank == 4 && x->shape.dim[3] == 1 && net->grey_stem;
-    if (!grey) return folded_conv(ctx, &net->stem, match_channels(ctx, net, x), true);
+    if (!grey)
+        return folded_conv(ctx, &net->stem, match_channels(ctx, net, x), MG_OP_conv2d, false);
     mg_attr attr = net->stem.attr;
     attr.activation = MG_ACTIVATION_SILU;
     mg_tensor *y = mg_conv2d(ctx, x, net->grey_stem, net->stem.folded_bias, attr);
@@ -117,12 +121,12 @@ static mg_tensor *folded_prefix(mg_context *ctx, mg_efficientnet *net, mg_tensor
     show_stage(ctx, net, -1, y);
     for (int i = 0; i < net->arch.blocks && net->block[i].arch.stage < first; i++) {
         ctx->scope = net->block[i].scope;
-        y = folded_block(ctx, &net->block[i], y);
+        y = folded_block(ctx, net, &net->block[i], y);
         show_stage(ctx, net, i, y);
     }
     if (mg_efficientnet_head_stage(net) >= first) return y;
     ctx->scope = "head";
-    y = folded_conv(ctx, &net->head, y, false);
+    y = folded_conv(ctx, &net->head, y, MG_OP_pointwise_conv, net->bf16);
     if (net->on_stage && y && !ctx->dry_run)
         net->on_stage(net->on_stage_arg, mg_efficientnet_head_stage(net), y);
     return y;

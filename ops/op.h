@@ -43,6 +43,7 @@ typedef struct mg_attr {
     mg_activation activation;                     /* fused inference ops */
     bool training;          /* batch norm: batch statistics; dropout: active */
     bool residual;          /* mbconv: add the input */
+    bool bf16;              /* fused inference ops on the CPU: products in bfloat16 */
     bool align_corners;     /* resize */
     int axis;               /* concat */
     int64_t height, width;  /* resize: output size */

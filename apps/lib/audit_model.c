@@ -147,6 +147,7 @@ static mg_status open_bench(bench *b, mg_pool *pool, mg_error *err) {
                                        .stochastic_depth = -1};
     b->net = mg_efficientnet_create(b->ctx, &arch, &options);
     if (!b->net) return mg_fail(err, b->ctx->error.code, "%s", b->ctx->error.message);
+    b->net->bf16 = strcmp(o->precision, "bf16") == 0;
     mg_efficientnet_initialise(b->net, 1);
     mg_efficientnet_fold(b->ctx, b->net, 0, MG_STAGE_CLASSIFIER);
     mg_status s = MG_OK;
@@ -209,9 +210,9 @@ static mg_status report(const bench *b, const mg_machine *m, double forward_rss,
     const mg_audit_model_options *o = b->o;
     const mg_audit_profile *p = o->train ? &b->train : &b->forward;
     char title[160], memory[320];
-    snprintf(title, sizeof title, "%s, %lld x %lld, batch %lld, %d thread%s, %s", o->arch,
-             (long long)o->height, (long long)o->width, (long long)o->batch, m->threads,
-             m->threads > 1 ? "s" : "", m->isa);
+    snprintf(title, sizeof title, "%s, %s, %lld x %lld, batch %lld, %d thread%s, %s", o->arch,
+             o->precision, (long long)o->height, (long long)o->width, (long long)o->batch,
+             m->threads, m->threads > 1 ? "s" : "", m->isa);
     printf("%s: %s, median of %lld\n", title,
            o->train ? "training step" : "forward, batch norm folded", (long long)o->runs);
     printf("%s: peak %.1f GFLOP/s (f32 FMA), copy %.1f GB/s (read + write)\n\n", m->processor,

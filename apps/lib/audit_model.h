@@ -12,6 +12,7 @@ typedef struct mg_audit_model_options {
     int64_t threads, runs;        /* 0 threads: one per core; runs after one to warm up */
     bool train;                   /* a training step too */
     int64_t unfreeze;             /* the first trained stage */
+    const char *precision;        /* of folded stages: "f32" or "bf16" */
     const char *plot;             /* a .png of time per layer; NULL: none */
 } mg_audit_model_options;
 

@@ -13,7 +13,7 @@ enum { MG_MAX_MODELS = 16 };
 typedef struct mg_predict_options {
     const char *model, *csv, *data, *images, *out, *cache, *aggregation, *window, *crop,
         *j2k_reduce, *trace, *dicom_out;
-    const char *flips, *device;
+    const char *flips, *device, *precision;
     const char *models[MG_MAX_MODELS]; /* every --model */
     int model_count;
     double threshold, prevalence;

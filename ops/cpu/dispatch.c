@@ -55,3 +55,42 @@ bool mg_cpu_use(mg_isa isa) {
 }
 
 const mg_kernels *mg_cpu_kernels(int id) { return kernels[id][mg_cpu_isa()]; }
+
+/* --- bfloat16 --------------------------------------------------------------------------------- */
+
+#define MG_BF16_LIST(X) X(mbconv) X(pointwise_conv)
+#if defined(__x86_64__)
+#define MG_BF16_DECLARE(name)                                                                      \
+    extern const mg_kernels mg_cpu_##name##_bf16_scalar, mg_cpu_##name##_bf16_avx2,                \
+        mg_cpu_##name##_bf16_avx512, mg_cpu_##name##_bf16_avx512bf16;
+#define MG_BF16_ROW(name)                                                                          \
+    {&mg_cpu_##name##_bf16_scalar, &mg_cpu_##name##_bf16_avx2, &mg_cpu_##name##_bf16_avx512,       \
+     &mg_cpu_##name##_bf16_avx512bf16},
+#else
+#define MG_BF16_DECLARE(name) extern const mg_kernels mg_cpu_##name##_bf16_scalar;
+#define MG_BF16_ROW(name)     {&mg_cpu_##name##_bf16_scalar, NULL, NULL, NULL},
+#endif
+MG_BF16_LIST(MG_BF16_DECLARE)
+static const mg_kernels *const bf16_kernels[MG_BF16_COUNT][MG_CPU_ISA_COUNT + 1] = {
+    MG_BF16_LIST(MG_BF16_ROW)};
+
+static int native_bf16 = -1;
+
+static bool native_bf16_available(void) {
+#if defined(__x86_64__)
+    return mg_isa_available(MG_CPU_AVX512) && __builtin_cpu_supports("avx512bf16");
+#else
+    return false;
+#endif
+}
+
+bool mg_cpu_use_native_bf16(bool use) {
+    native_bf16 = use && native_bf16_available();
+    return native_bf16 == use;
+}
+
+const mg_kernels *mg_cpu_bf16_kernels(mg_bf16_kernel kernel) {
+    if (native_bf16 < 0) mg_cpu_use_native_bf16(!getenv("MG_CPU"));
+    int isa = mg_cpu_isa();
+    return bf16_kernels[kernel][isa + (isa == MG_CPU_AVX512 && native_bf16)];
+}

@@ -23,4 +23,16 @@ bool mg_cpu_use(mg_isa isa);
 /* Kernels of op number id (mg_op_id) for the set in use; NULL when the op has none. */
 const mg_kernels *mg_cpu_kernels(int id);
 
+/* The bfloat16 forms of inference kernels (mg_attr.bf16), which an op's kernels hand over to. On
+ * machines with AVX512-BF16 they use it unless MG_CPU names a set or mg_cpu_use_native_bf16(false)
+ * was called; their results differ by rounding between instruction sets. */
+typedef enum mg_bf16_kernel {
+    MG_BF16_MBCONV,
+    MG_BF16_POINTWISE_CONV,
+    MG_BF16_COUNT
+} mg_bf16_kernel;
+const mg_kernels *mg_cpu_bf16_kernels(mg_bf16_kernel kernel);
+/* False when this machine cannot (or could not be asked to). */
+bool mg_cpu_use_native_bf16(bool use);
+
 #endif

@@ -20,6 +20,15 @@
 
 #include "ops/cpu/chunks.h"
 
+/* With MG_GEMM_CELLS the "floats" of A and B are cells of two bfloat16 (bf16.h) and a multiply-add
+ * takes two steps of the depth at once; sums, bias and residual stay f32. */
+#if defined(MG_GEMM_CELLS)
+#include "ops/cpu/bf16.h"
+#define MULTIPLY_ADD v16_dot2
+#else
+#define MULTIPLY_ADD v16_fma
+#endif
+
 #if defined(MG_ISA_AVX512)
 enum { TILE_ROWS = 14, TILE_VECTORS = 2 };
 #else
@@ -42,6 +51,8 @@ typedef struct gemm_c {
     const float *residual; /* laid out like C, or NULL: added after the last block */
     bool accumulate;       /* add to what C holds, else overwrite it */
     bool silu;             /* applied after the last block */
+    uint16_t *half; /* MG_GEMM_CELLS: if not NULL the result is SiLU of the sums in bfloat16, here,
+                       `row` of them from row to row; the depth is not cut into blocks then */
 } gemm_c;
 
 /* --- packing B -------------------------------------------------------------------------------- */
@@ -92,6 +103,13 @@ static inline void add_panel_rows(const float *panel, int64_t rows, float *sums,
 /* Adds bias, C, residual and activation to the sums of one row and stores `columns` of them. */
 MG_INLINE void tile_finish_row(const gemm_c *c, int64_t row, const v16 *sums, int vectors,
                                int columns, bool first, bool last) {
+#if defined(MG_GEMM_CELLS)
+    for (int v = 0; c->half && v < vectors; v++) {
+        v16 s = v16_add(v16_load(c->bias + v * V16), sums[v]);
+        v16_store_half(c->half + row * c->row + v * V16, v16_silu_half(s));
+    }
+    if (c->half) return;
+#endif
     float *to = c->data + row * c->row;
     for (int v = 0; v < vectors; v++) {
         int n = columns - v * V16 < V16 ? columns - v * V16 : V16;
@@ -129,7 +147,7 @@ MG_INLINE void tile_of(const int rows, const int vectors, gemm_a a, const float 
         for (int i = 0; i < rows; i++) {
             v16 x = v16_set(a.data[i * a.row + k * a.step]);
 #pragma GCC unroll 2
-            for (int v = 0; v < vectors; v++) sums[i][v] = v16_fma(x, b[v], sums[i][v]);
+            for (int v = 0; v < vectors; v++) sums[i][v] = MULTIPLY_ADD(x, b[v], sums[i][v]);
         }
     }
 #pragma GCC unroll 16
@@ -181,7 +199,8 @@ static inline void gemm_panel(gemm_a a, int64_t rows, const float *panel, int64_
         for (; rows >= heights[t]; rows -= heights[t]) {
             tile[t](a, panel, depth, &c, columns, first, last);
             a.data += heights[t] * a.row;
-            c.data += heights[t] * c.row;
+            if (c.half) c.half += heights[t] * c.row;
+            else c.data += heights[t] * c.row;
             if (c.residual) c.residual += heights[t] * c.row;
         }
 }
@@ -189,12 +208,14 @@ static inline void gemm_panel(gemm_a a, int64_t rows, const float *panel, int64_
 /* C = A B for one chunk of rows and the panels [panel, panel_end) of packed B. */
 static inline void gemm_rows(gemm_a a, int64_t rows, const float *packed, int64_t depth,
                              int64_t columns, int64_t panel, int64_t panel_end, gemm_c c) {
-    for (int64_t k = 0; k < depth; k += DEPTH) {
-        int64_t steps = depth - k < DEPTH ? depth - k : DEPTH;
+    int64_t block = c.half ? depth : DEPTH;
+    for (int64_t k = 0; k < depth; k += block) {
+        int64_t steps = depth - k < block ? depth - k : block;
         for (int64_t p = panel; p < panel_end; p++) {
             int64_t n = p * PANEL, left = columns - n;
             gemm_c at = c;
-            at.data += n;
+            if (at.half) at.half += n;
+            else at.data += n;
             if (at.bias) at.bias += n;
             if (at.residual) at.residual += n;
             gemm_panel((gemm_a){a.data + k * a.step, a.row, a.step, p == panel && a.step == 1},

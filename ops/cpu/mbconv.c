@@ -13,6 +13,7 @@
  * A burst is as many rows as make eight register tiles (112 pixels): rows are adjacent in memory.
  * Bytes moved per image: x, d written and read once, y; unfused, e and d would move six times. */
 #include "ops/cpu/depthwise.h"
+#include "ops/cpu/dispatch.h"
 #include "ops/cpu/gate.h"
 #include "ops/cpu/gemm.h"
 
@@ -84,7 +85,8 @@ static int64_t lay_out(job *j, int threads, float *scratch) {
 }
 
 static size_t scratch_bytes(const mg_op_call *c, bool backward, int threads) {
-    (void)backward;
+    if (c->attr.bf16)
+        return mg_cpu_bf16_kernels(MG_BF16_MBCONV)->scratch_bytes(c, backward, threads);
     job j = job_of(c, threads);
     return (size_t)lay_out(&j, threads, NULL) * sizeof(float);
 }
@@ -210,6 +212,10 @@ static void pack_expand(void *arg, int64_t panel, int thread) {
 }
 
 static void forward(const mg_op_call *c) {
+    if (c->attr.bf16) {
+        mg_cpu_bf16_kernels(MG_BF16_MBCONV)->forward(c);
+        return;
+    }
     job j = job_of(c, mg_pool_threads(c->pool));
     lay_out(&j, mg_pool_threads(c->pool), c->scratch);
     gate_weights w = {c->x[SE_W1], c->x[SE_B1], c->x[SE_W2], c->x[SE_B2], j.wide, j.squeezed};

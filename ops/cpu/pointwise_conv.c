@@ -5,6 +5,7 @@
  *     dw += x^T dy       the depth is the row count, so it is cut into fixed chunks, each summed
  *                        into a partial matrix of its own, and these are added in a fixed tree
  */
+#include "ops/cpu/dispatch.h"
 #include "ops/cpu/gemm.h"
 
 typedef struct job {
@@ -55,6 +56,10 @@ static void dx_piece(void *arg, int64_t piece, int thread) {
 }
 
 static void forward(const mg_op_call *c) {
+    if (c->attr.bf16) {
+        mg_cpu_bf16_kernels(MG_BF16_POINTWISE_CONV)->forward(c);
+        return;
+    }
     job j = job_of(c);
     j.packed = c->scratch;
     j.split = gemm_split_of(j.m, j.n);
@@ -148,6 +153,8 @@ static void backward(const mg_op_call *c) {
 }
 
 static size_t scratch_bytes(const mg_op_call *c, bool backward, int threads) {
+    if (c->attr.bf16 && !backward)
+        return mg_cpu_bf16_kernels(MG_BF16_POINTWISE_CONV)->scratch_bytes(c, backward, threads);
     job j = job_of(c);
     if (!backward) return (size_t)packed_count(j.k, j.n) * sizeof(float);
     int64_t for_x = packed_count(j.n, j.k);

@@ -1,0 +1,124 @@
+/* bf16.h: bfloat16 on top of v16 (vec.h), for the kernels *_bf16.c.
+ *
+ * A *cell* is 32 bits that hold two bfloat16 numbers, element 2i in the low half and 2i+1 in the
+ * high half: what two neighbours of a bf16 row look like in memory. Sixteen cells travel as a v16
+ * whose lanes are never used as floats. A bfloat16 is the upper half of a float, so either half
+ * becomes a float by one shift or one mask.
+ *
+ * AVX512-BF16 multiplies and adds two pairs a lane in one instruction (vdpbf16ps), twice the rate
+ * of f32. Everywhere else the same is two fused multiply-adds on the unpacked halves: the inputs
+ * are rounded alike, the sums are not (vdpbf16ps rounds differently and flushes denormals), so
+ * results depend on the instruction set, though never on threads. */
+#ifndef MG_OPS_CPU_BF16_H
+#define MG_OPS_CPU_BF16_H
+
+#include "ops/cpu/vec.h"
+
+#if defined(MG_ISA_AVX512)
+
+static inline v16 v16_low(v16 cells) {
+    return V1(_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(cells.r), 16)));
+}
+static inline v16 v16_high(v16 cells) {
+    const __m512i mask = _mm512_set1_epi32((int)0xffff0000u);
+    return V1(_mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(cells.r), mask)));
+}
+
+/* Rounds to the nearest bfloat16, ties to even: the 16 bits of each lane, shifted down. */
+static inline __m512i bf16_bits(v16 a) {
+    __m512i u = _mm512_castps_si512(a.r), odd = _mm512_srli_epi32(u, 16);
+    odd = _mm512_and_si512(odd, _mm512_set1_epi32(1));
+    u = _mm512_add_epi32(u, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    return _mm512_srli_epi32(u, 16);
+}
+
+#if defined(__AVX512BF16__)
+static inline v16 v16_dot2(v16 a, v16 b, v16 sum) {
+    return V1(_mm512_dpbf16_ps(sum.r, (__m512bh)a.r, (__m512bh)b.r));
+}
+/* Cells from their even and odd elements. */
+static inline v16 v16_cells(v16 even, v16 odd) {
+    const __m512i interleave =
+        _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                         21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    __m512i words = (__m512i)_mm512_cvtne2ps_pbh(odd.r, even.r);
+    return V1(_mm512_castsi512_ps(_mm512_permutexvar_epi16(interleave, words)));
+}
+/* Sixteen bfloat16 in a row. */
+static inline void v16_store_half(uint16_t *to, v16 a) {
+    _mm256_storeu_si256((__m256i *)(void *)to, (__m256i)_mm512_cvtneps_pbh(a.r));
+}
+#else
+static inline v16 v16_dot2(v16 a, v16 b, v16 sum) {
+    sum = v16_fma(v16_high(a), v16_high(b), sum);
+    return v16_fma(v16_low(a), v16_low(b), sum);
+}
+static inline v16 v16_cells(v16 even, v16 odd) {
+    __m512i high = _mm512_slli_epi32(bf16_bits(odd), 16);
+    return V1(_mm512_castsi512_ps(_mm512_or_si512(bf16_bits(even), high)));
+}
+static inline void v16_store_half(uint16_t *to, v16 a) {
+    _mm256_storeu_si256((__m256i *)(void *)to, _mm512_cvtepi32_epi16(bf16_bits(a)));
+}
+#endif
+
+/* x / (1 + e^-x), 2^-12 of it off, less than the rounding to bfloat16 that follows: a cubic for 2^f
+ * and the 14-bit reciprocal, nine instructions. scalef multiplies by 2^floor(t), and its overflow
+ * to infinity ends as the right zero. */
+static inline v16 v16_silu_half(v16 x) {
+    v16 t = v16_mul(x, v16_set(-1.44269504f));
+    v16 f = V1(_mm512_reduce_ps(t.r, _MM_FROUND_TO_NEG_INF)); /* t - floor(t) */
+    v16 p = v16_set(7.8024521e-2f);
+    p = v16_fma(p, f, v16_set(2.2606716e-1f));
+    p = v16_fma(p, f, v16_set(6.9583351e-1f));
+    p = v16_fma(p, f, v16_set(9.9992520e-1f));
+    v16 e = V1(_mm512_scalef_ps(p.r, t.r));
+    return v16_mul(x, V1(_mm512_rcp14_ps(v16_add(e, v16_set(1.0f)).r)));
+}
+
+#else /* AVX2 and plain C: lane by lane, for the same results on every machine, not for speed */
+
+static inline uint32_t bf16_cell(float a) {
+    uint32_t u;
+    memcpy(&u, &a, sizeof u);
+    return u;
+}
+static inline float bf16_float(uint32_t u) {
+    float f;
+    memcpy(&f, &u, sizeof f);
+    return f;
+}
+static inline uint16_t bf16_round(float a) {
+    uint32_t u = bf16_cell(a);
+    return (uint16_t)((u + 0x7fffu + (u >> 16 & 1u)) >> 16);
+}
+#define BF16_LANES(result, expr)                                                                   \
+    float a_[V16], r_[V16];                                                                        \
+    v16_store(a_, cells);                                                                          \
+    for (int i = 0; i < V16; i++) r_[i] = (expr);                                                  \
+    result v16_load(r_)
+static inline v16 v16_low(v16 cells) { BF16_LANES(return, bf16_float(bf16_cell(a_[i]) << 16)); }
+static inline v16 v16_high(v16 cells) {
+    BF16_LANES(return, bf16_float(bf16_cell(a_[i]) & 0xffff0000u));
+}
+static inline v16 v16_dot2(v16 a, v16 b, v16 sum) {
+    sum = v16_fma(v16_high(a), v16_high(b), sum);
+    return v16_fma(v16_low(a), v16_low(b), sum);
+}
+static inline v16 v16_cells(v16 even, v16 odd) {
+    float low[V16], high[V16];
+    v16_store(low, even);
+    v16_store(high, odd);
+    for (int i = 0; i < V16; i++)
+        low[i] = bf16_float((uint32_t)bf16_round(low[i]) | (uint32_t)bf16_round(high[i]) << 16);
+    return v16_load(low);
+}
+static inline void v16_store_half(uint16_t *to, v16 a) {
+    float f[V16];
+    v16_store(f, a);
+    for (int i = 0; i < V16; i++) to[i] = bf16_round(f[i]);
+}
+static inline v16 v16_silu_half(v16 x) { return v16_silu(x); }
+#endif
+
+#endif

@@ -1,0 +1,114 @@
+/* The bfloat16 forms of the fused kernels: within a bound of the f64 reference run on the rounded
+ * inputs, and the same bits for any thread count, on every instruction set. */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ops/check.h"
+#include "ops/cpu/dispatch.h"
+
+enum { VARIANTS = MG_CPU_ISA_COUNT + 1, THREADS = 3 };
+#define MG_BF16_UNIT ldexp(1, -8) /* relative spacing of bfloat16; rounding is off by half of it */
+
+static double rounded(double x) {
+    float f = (float)x;
+    uint32_t u;
+    memcpy(&u, &f, sizeof u);
+    u = (u + 0x7fffu + (u >> 16 & 1u)) & 0xffff0000u;
+    memcpy(&f, &u, sizeof f);
+    return (double)f;
+}
+
+/* Variant VARIANTS - 1 is AVX-512 with AVX512-BF16. */
+static bool use_variant(int v) {
+    if (v < MG_CPU_ISA_COUNT) return mg_cpu_use_native_bf16(false) && mg_cpu_use((mg_isa)v);
+    return mg_cpu_use(MG_CPU_AVX512) && mg_cpu_use_native_bf16(true);
+}
+
+static void open_trial(mg_trial *t, mg_op_id id, const mg_case *c, mg_dtype dtype) {
+    mg_error err = {0};
+    cr_assert_eq(mg_trial_open(t, mg_op_get(id, dtype), c, dtype, &err), MG_OK, "%s", err.message);
+}
+
+static void run(mg_trial *t, mg_op_id id, const mg_case *c, mg_pool *pool) {
+    mg_error err = {0};
+    open_trial(t, id, c, MG_F32);
+    const mg_kernels *kernels = mg_op_kernels(id, MG_DEVICE_CPU, MG_F32);
+    cr_assert_eq(mg_trial_forward(t, kernels, pool, &err), MG_OK, "%s", err.message);
+    cr_expect_eq(mg_trial_intact(t, &err), MG_OK, "%s", err.message);
+}
+
+/* The same case in f64 with the inputs of `mask` rounded to bfloat16. */
+static void run_reference(mg_trial *t, mg_op_id id, const mg_case *c, uint32_t mask) {
+    mg_error err = {0};
+    open_trial(t, id, c, MG_F64);
+    for (int i = 0; i < t->call.inputs; i++) {
+        bool round = mask >> i & 1 && mg_has_input(&t->call, i);
+        for (int64_t e = 0; round && e < mg_shape_elements(&t->call.x_shape[i]); e++)
+            mg_trial_set(t, t->pristine[i], e, rounded(mg_trial_get(t, t->pristine[i], e)));
+    }
+    cr_assert_eq(mg_trial_forward(t, &t->op->reference, NULL, &err), MG_OK, "%s", err.message);
+}
+
+static double largest(const mg_trial *t) {
+    double most = 0;
+    for (int64_t e = 0; e < mg_shape_elements(&t->call.y_shape); e++)
+        most = fmax(most, fabs(mg_trial_get(t, t->call.y, e)));
+    return most;
+}
+
+static double largest_difference(const mg_trial *a, const mg_trial *b) {
+    double most = 0;
+    for (int64_t e = 0; e < mg_shape_elements(&a->call.y_shape); e++) {
+        double d = fabs(mg_trial_get(a, a->call.y, e) - mg_trial_get(b, b->call.y, e));
+        most = d <= most ? most : isnan(d) ? INFINITY : d;
+    }
+    return most;
+}
+
+/* Checks all cases of an op whose inputs `mask` are rounded before the product; `bound` times the
+ * largest result may be lost to what is rounded on the way. */
+static void check_op(mg_op_id id, uint32_t mask, double bound) {
+    mg_pool *pools[THREADS];
+    const mg_op *op = mg_op_get(id, MG_F32);
+    for (int p = 0; p < THREADS; p++) pools[p] = mg_pool_create(p + 1);
+    for (int k = 0; k < op->case_count; k++) {
+        mg_case c = op->cases[k];
+        c.attr.bf16 = true;
+        mg_trial want;
+        run_reference(&want, id, &c, mask);
+        for (int v = 0; v < VARIANTS; v++) {
+            if (!use_variant(v)) continue;
+            mg_trial one;
+            run(&one, id, &c, NULL);
+            double error = largest_difference(&one, &want), most = largest(&want);
+            cr_expect_leq(error, bound * most, "%s, %s, variant %d: off by %g of %g", op->name,
+                          c.name, v, error, most);
+            for (int p = 0; p < THREADS; p++) {
+                mg_trial got;
+                run(&got, id, &c, pools[p]);
+                cr_expect(mg_trial_same_bits(&one, &got), "%s, %s, variant %d: %d threads differ",
+                          op->name, c.name, v, p + 1);
+                mg_trial_close(&got);
+            }
+            mg_trial_close(&one);
+        }
+        mg_trial_close(&want);
+    }
+    for (int p = 0; p < THREADS; p++) mg_pool_destroy(pools[p]);
+}
+
+/* Both factors are rounded before, exactly as in the reference: what is left is f32 summation and,
+ * where SiLU is fused, nothing more. */
+Test(bf16, pointwise_conv_differs_by_f32_sums_only) {
+    check_op(MG_OP_pointwise_conv, 1u << 0 | 1u << 1, 1e-5);
+}
+
+/* x and expand_w are rounded alike; e, d and gate project_w are rounded on the way, half a unit
+ * each, and the depthwise filter passes on the rounding of e: three roundings, each amplified by at
+ * most the sum of absolute terms over the largest result. */
+Test(bf16, mbconv_differs_by_three_roundings) {
+    check_op(MG_OP_mbconv, 1u << 0 | 1u << 1, 3 * MG_BF16_UNIT);
+}
