@@ -138,6 +138,8 @@ PIC_OBJ  := $(PIC_SRC:%.c=$(BUILD)/pic/%.o)
 $(BUILD)/pic/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -fPIC $(DEPGEN) -c $< -o $@
+# Preprocessing gives the CPU's bits: products are rounded before they are added.
+$(BUILD)/cuda/cuda/imaging%.o: NVFLAGS := $(subst -fmad=true,-fmad=false,$(NVFLAGS))
 $(BUILD)/cuda/%.o: %.cu
 	@mkdir -p $(@D)
 	$(Q)$(NVCC) $(NVFLAGS) -I. -MMD -MP -MF $(@:.o=.d) -c $< -o $@ 2> $(@:.o=.ptxas) || \

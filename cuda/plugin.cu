@@ -50,6 +50,6 @@ extern "C" __attribute__((visibility("default"))) const mg_device_plugin mg_devi
     mg_cuda_gemm_precision,
     findings,
     counter,
-    NULL,
+    &mg_cuda_imaging,
     mg_cuda_lab,
 };

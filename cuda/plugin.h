@@ -27,4 +27,6 @@ void mg_cuda_zero_grad(const mg_update_tensor *tensors, int count);
 void mg_cuda_scale_grad(const mg_update_tensor *tensors, int count, float factor);
 double mg_cuda_squared_norm(const mg_update_tensor *tensors, int count);
 
+extern "C" const struct mg_device_imaging mg_cuda_imaging; /* imaging.cu */
+
 #endif

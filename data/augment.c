@@ -132,6 +132,13 @@ static map index_map(const mg_augment_draw *draw, uint32_t height, uint32_t widt
     return t;
 }
 
+void mg_augment_index_map(const mg_augment_draw *draw, uint32_t height, uint32_t width,
+                          double out[6]) {
+    map t = index_map(draw, height, width);
+    out[0] = t.ax, out[1] = t.bx, out[2] = t.cx;
+    out[3] = t.ay, out[4] = t.by, out[5] = t.cy;
+}
+
 /* --- intensity -------------------------------------------------------------------------------- */
 
 static double gamma_of(const mg_augment_draw *draw, double v) {

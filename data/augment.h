@@ -41,6 +41,11 @@ void mg_augment_sample(const mg_augment_settings *s, uint64_t seed, uint32_t epo
  * m[3]x + m[4]y + m[5]), relative to the centre of the source after the flips. */
 void mg_augment_matrix(const mg_augment_draw *draw, double m[6]);
 
+/* The same map for indices, flips included: output pixel (x, y) is read at source index
+ * (map[0]x + map[1]y + map[2], map[3]x + map[4]y + map[5]). */
+void mg_augment_index_map(const mg_augment_draw *draw, uint32_t height, uint32_t width,
+                          double map[6]);
+
 /* in: height*width 16-bit grey; out: height*width f32 in [0,1]. Intensity changes come first
  * (gamma, then contrast, then brightness, clipped), so that what enters from outside is 0. */
 void mg_augment_apply(const mg_augment_draw *draw, const uint16_t *in, uint32_t height,

@@ -1,0 +1,209 @@
+/* Preprocessing and augmentation on the emulated device against data/ on the CPU, on synthetic
+ * images of odd sizes: equal bits, except after a change of contrast, whose mean is summed in
+ * another order (within a quarter of a 16-bit level). */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/augment.h"
+#include "data/crop.h"
+#include "data/preprocess.h"
+#include "dicom/grey.h"
+#include "ops/device.h"
+#include "ops/imaging.h"
+
+static const mg_device_plugin *plugin;
+static const mg_device_imaging *imaging;
+
+static void open_device(void) {
+    mg_device device;
+    mg_error err = {0};
+    if (mg_device_open("simt", &device, &plugin, &err)) {
+        cr_assert(strstr(err.message, "not built"), "%s", err.message);
+        cr_skip_test("%s", err.message);
+    }
+    imaging = plugin->imaging;
+    cr_assert(imaging);
+}
+
+static void *room(size_t bytes) {
+    void *block = plugin->memory->alloc(bytes ? bytes : 1, "test");
+    cr_assert(block);
+    return block;
+}
+
+static void *upload(const void *host, size_t bytes) {
+    void *block = room(bytes);
+    plugin->memory->write(block, host, bytes);
+    return block;
+}
+
+static void download(void *host, void *device, size_t bytes) {
+    plugin->memory->read(host, device, bytes);
+    const char *failure = plugin->memory->failure(true);
+    cr_assert(!failure, "%s", failure ? failure : "");
+    plugin->memory->free(device);
+}
+
+static float noise(uint32_t i) {
+    return mg_rng_uniform(&(mg_rng_key){.seed = 31, .purpose = MG_RNG_TEST}, i);
+}
+
+enum { ROWS = 137, COLUMNS = 83, N = ROWS * COLUMNS };
+
+/* Grey values as 12-bit detectors give them; dark borders, a dark row and column inside. */
+static void fill(float *pixels) {
+    for (uint32_t y = 0; y < ROWS; y++)
+        for (uint32_t x = 0; x < COLUMNS; x++) {
+            bool dark = y < 5 || y > 120 || y == 60 || x < 9 || x == 40 || x > 79;
+            uint32_t i = y * COLUMNS + x;
+            pixels[i] = dark ? 0 : 1 + floorf(4094 * noise(i));
+        }
+}
+
+Test(simt_imaging, windows, .init = open_device) {
+    static float pixels[N], got[N];
+    static double want[N];
+    static const int voi[] = {MG_DICOM_VOI_LINEAR, MG_DICOM_VOI_LINEAR_EXACT, MG_DICOM_VOI_SIGMOID};
+    static const double widths[] = {1, 2000, 333.5};
+    for (int kind = 0; kind < 3; kind++)
+        for (int k = 0; k < 3; k++) {
+            mg_dicom_window w = {.center = 1800.25, .width = widths[k]};
+            w.function = voi[kind];
+            fill(pixels);
+            for (int i = 0; i < N; i++) want[i] = (double)pixels[i];
+            mg_dicom_window_values(&w, want, N);
+            float *on_device = upload(pixels, sizeof pixels);
+            imaging->window((mg_imaging_window)kind, w.center, w.width, on_device, N);
+            download(got, on_device, sizeof got);
+            for (int i = 0; i < N; i++)
+                cr_assert_eq(got[i], (float)want[i], "window %d: pixel %d is %.9g, not %.9g", kind,
+                             i, (double)got[i], want[i]);
+        }
+}
+
+Test(simt_imaging, range_passes_over_nan, .init = open_device) {
+    static const int sizes[] = {1, 2, 255, 2049, N};
+    static float pixels[N];
+    for (int s = 0; s < 5; s++) {
+        int n = sizes[s];
+        float least = INFINITY, most = -INFINITY, got[2];
+        for (int i = 0; i < n; i++) {
+            pixels[i] = i % 7 == 3 ? NAN : 100 * noise((uint32_t)i) - 50;
+            if (pixels[i] < least) least = pixels[i];
+            if (pixels[i] > most) most = pixels[i];
+        }
+        float *on_device = upload(pixels, (size_t)n * sizeof *pixels), *out = room(sizeof got);
+        void *scratch = room(imaging->range_scratch(n));
+        imaging->range(on_device, n, scratch, out);
+        download(got, out, sizeof got);
+        cr_expect_eq(got[0], least);
+        cr_expect_eq(got[1], most);
+        plugin->memory->free(on_device);
+        plugin->memory->free(scratch);
+    }
+}
+
+/* Marks of the zero crop as a list of kept indices. */
+static uint32_t kept(const uint8_t *mark, uint32_t n, uint32_t *list) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < n; i++)
+        if (mark[i]) list[count++] = i;
+    return count;
+}
+
+/* Range, min-max, inversion, zero crop, resize, 16 bits, all on the device. */
+static void prepare(float *pixels, bool invert, uint32_t height, uint32_t width, uint16_t *out) {
+    float range[2];
+    uint8_t row_mark[ROWS], column_mark[COLUMNS];
+    uint32_t row[ROWS], column[COLUMNS];
+    float *image = upload(pixels, N * sizeof *pixels), *on_device = room(sizeof range);
+    void *scratch = room(imaging->range_scratch(N));
+    imaging->range(image, N, scratch, on_device);
+    download(range, on_device, sizeof range);
+    plugin->memory->free(scratch);
+    imaging->normalise(image, N, range[0], range[1], invert);
+    uint8_t *rows = room(ROWS), *columns = room(COLUMNS);
+    imaging->lit(image, ROWS, COLUMNS, rows, columns);
+    download(row_mark, rows, ROWS);
+    download(column_mark, columns, COLUMNS);
+    mg_imaging_resize r = {.columns = COLUMNS, .height = height, .width = width};
+    r.kept_rows = kept(row_mark, ROWS, row);
+    r.kept_columns = kept(column_mark, COLUMNS, column);
+    uint32_t *row_list = upload(row, sizeof row), *column_list = upload(column, sizeof column);
+    r.row = row_list;
+    r.column = column_list;
+    scratch = room(imaging->resize_scratch(&r));
+    float *resized = room((size_t)height * width * sizeof(float));
+    uint16_t *levels = room((size_t)height * width * sizeof *levels);
+    imaging->resize(&r, image, scratch, resized);
+    imaging->quantise(resized, (int64_t)height * width, levels);
+    download(out, levels, (size_t)height * width * sizeof *levels);
+    plugin->memory->free(image);
+    plugin->memory->free(scratch);
+    plugin->memory->free(resized);
+    plugin->memory->free(row_list);
+    plugin->memory->free(column_list);
+}
+
+Test(simt_imaging, whole_chain_gives_the_same_16_bits, .init = open_device) {
+    static const uint32_t sizes[][2] = {{61, 37}, {1, 1}, {151, 97}, {115, 70}, {7, 201}};
+    static float pixels[N];
+    static uint16_t got[151 * 97];
+    for (int k = 0; k < 5; k++)
+        for (int invert = 0; invert < 2; invert++) {
+            mg_preprocess_settings settings = mg_preprocess_defaults();
+            mg_error err = {0};
+            mg_prepared want;
+            settings.height = sizes[k][0];
+            settings.width = sizes[k][1];
+            settings.crop = MG_CROP_ZERO;
+            mg_preprocessor *p = mg_preprocessor_create(&settings, &err);
+            fill(pixels);
+            for (int i = 0; invert && i < N; i++) pixels[i] = 4095 - pixels[i];
+            prepare(pixels, invert, settings.height, settings.width, got);
+            mg_status s = mg_preprocess_pixels(p, pixels, ROWS, COLUMNS, invert, &want, &err);
+            cr_assert_eq(s, MG_OK, "%s", err.message);
+            for (uint32_t i = 0; i < settings.height * settings.width; i++)
+                cr_assert_eq(got[i], want.pixels[i], "%u x %u: pixel %u is %u, not %u",
+                             settings.height, settings.width, i, got[i], want.pixels[i]);
+            mg_prepared_free(&want);
+            mg_preprocessor_destroy(p);
+        }
+}
+
+static double augment_error(const mg_augment_draw *draw, const uint16_t *levels) {
+    static float want[N], got[N];
+    mg_imaging_augment a = {.contrast = draw->contrast, .brightness = draw->brightness};
+    double worst = 0;
+    mg_augment_index_map(draw, ROWS, COLUMNS, a.map);
+    mg_augment_apply(draw, levels, ROWS, COLUMNS, want);
+    uint16_t *in = upload(levels, N * sizeof *levels);
+    float *out = room(sizeof got);
+    void *scratch = room(imaging->augment_scratch);
+    imaging->augment(&a, in, ROWS, COLUMNS, scratch, out);
+    download(got, out, sizeof got);
+    plugin->memory->free(in);
+    plugin->memory->free(scratch);
+    for (int i = 0; i < N; i++) {
+        double difference = fabs((double)got[i] - (double)want[i]);
+        if (!(difference <= worst)) worst = isnan(difference) ? INFINITY : difference;
+    }
+    return worst;
+}
+
+Test(simt_imaging, augmentation, .init = open_device) {
+    static uint16_t levels[N];
+    for (uint32_t i = 0; i < N; i++) levels[i] = (uint16_t)(65535 * noise(i));
+    mg_augment_settings settings = mg_augment_defaults();
+    for (uint32_t sample = 0; sample < 12; sample++) {
+        mg_augment_draw draw;
+        mg_augment_sample(&settings, 3, 1, sample, ROWS, COLUMNS, &draw);
+        cr_expect_eq(augment_error(&draw, levels), 0, "sample %u", sample);
+        draw.contrast = 0.8 + 0.05 * sample;
+        draw.brightness = 0.02 * sample - 0.1;
+        cr_expect_lt(augment_error(&draw, levels), 0.25 / 65535, "contrast, sample %u", sample);
+    }
+}
