@@ -4,8 +4,9 @@
  *   1. A piece of work is a group of 64 expanded channels times a band of output rows. It expands
  *      input rows, a burst at a time, into a ring that holds the k rows the filter needs: at most 4
  *      x 250 x 64 floats, 250 KiB, in L2, for the widest stage. The depthwise row kernel reads the
- *      ring and writes a row of d, with bias and SiLU, and sums it up for the means. Groups need no halo; only where they are few (early stages) are rows split into
- *      bands, which repeat k - stride input rows each.
+ *      ring and writes a row of d, with bias and SiLU, and sums it up for the means. Groups need
+ *      no halo; only where they are few (early stages) are rows split into bands, which repeat
+ *      k - stride input rows each.
  *   2. The gate (gate.h) from the row sums, which are added in double, row by row: the bits depend
  *      neither on bands nor on threads.
  *   3. y = d (gate project_w) + project_b (+ x): the gate scales the weights while they are packed,
