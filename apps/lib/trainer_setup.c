@@ -190,7 +190,7 @@ static mg_status create_optimizer(mg_trainer *t, mg_error *err) {
                               : MG_OK;
 }
 
-/* Draws depend on seed and epoch alone, so the largest batch of the whole run is known beforehand. */
+/* Draws depend on seed and epoch alone, so the largest batch of the run is known beforehand. */
 static mg_status largest_batch(const mg_trainer *t, int32_t *largest, mg_error *err) {
     mg_status s = MG_OK;
     *largest = 0;
