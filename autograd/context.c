@@ -39,7 +39,7 @@ void mg_context_destroy(mg_context *ctx) {
     free(ctx);
 }
 
-/* --- parameters on a device -------------------------------------------------------------------- */
+/* --- parameters on a device ------------------------------------------------------------------- */
 
 void mg_context_use(mg_context *ctx, mg_device device, const mg_device_plugin *plugin) {
     ctx->device = device;

@@ -6,8 +6,8 @@
  * NULL and accept NULL, so a whole forward pass is written without checks and tested once.
  *
  * On a device (mg_context_use) step tensors live there. Parameters live twice: t->data in ordinary
- * memory for everything that looks at weights (initialising, folding, saving, CAMs), and a mirror on
- * the device for kernels. The two are brought together when somebody says so, all at once:
+ * memory for everything that looks at weights (initialising, folding, saving, CAMs), and a mirror
+ * on the device for kernels. The two are brought together when somebody says so, all at once:
  * mg_context_to_host before reading or writing t->data, mg_context_host_changed after writing it.
  *
  * A dry run (ctx->dry_run) applies ops without running kernels: same allocations, no memory

@@ -5,8 +5,8 @@
  * Every file is prepared for a 955 x 500 network with each crop, at full resolution and reduced, in
  * turns, on one thread. Printed are median times of the whole way from file to input, and the
  * difference of the inputs in 16-bit steps over 65535: mean and largest absolute difference, that
- * part of it which a common gain and offset explain (the range that became 0 … 1 differs, too), and
- * by how many pixels of the original the crop moved. */
+ * part of it which a common gain and offset explain (the range that became 0 … 1 differs, too),
+ * and by how many pixels of the original the crop moved. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,8 +3,8 @@
  *     y = a + b;   da += dy,  db += dy
  *
  * Grid: one thread per four elements, 256 threads a block, the last n mod 4 elements one thread
- * each. Forward moves 12 bytes per element. Backward serves both inputs in one launch, so that dy is
- * read once: 20 bytes per element (dy; da and db read and written), 12 when one is wanted. The
+ * each. Forward moves 12 bytes per element. Backward serves both inputs in one launch, so that dy
+ * is read once: 20 bytes per element (dy; da and db read and written), 12 when one is wanted. The
  * gradient pointers carry no __restrict__: a + a has da = db, and then each thread adds twice, one
  * after the other. Source: He et al. 2015. */
 #include "cuda/elementwise.h"
@@ -17,8 +17,7 @@ static __global__ void __launch_bounds__(MG_MAP_THREADS)
     if (i < quads) {
         const float4 u = reinterpret_cast<const float4 *>(a)[i];
         const float4 v = reinterpret_cast<const float4 *>(b)[i];
-        reinterpret_cast<float4 *>(y)[i] =
-            make_float4(u.x + v.x, u.y + v.y, u.z + v.z, u.w + v.w);
+        reinterpret_cast<float4 *>(y)[i] = make_float4(u.x + v.x, u.y + v.y, u.z + v.z, u.w + v.w);
     } else if (k < n) {
         y[k] = a[k] + b[k];
     }
@@ -62,8 +61,8 @@ static void backward(const mg_op_call *c) {
     const int wanted = (c->dx[0] != NULL) + (c->dx[1] != NULL);
     if (!wanted) return;
     mg_cuda_cost((4.0 + 8.0 * wanted) * (double)n, (double)wanted * (double)n);
-    MG_LAUNCH(add_backward_kernel, mg_map_blocks(n, quads), MG_MAP_THREADS, 0,
-              (const float *)c->dy, (float *)c->dx[0], (float *)c->dx[1], n, quads);
+    MG_LAUNCH(add_backward_kernel, mg_map_blocks(n, quads), MG_MAP_THREADS, 0, (const float *)c->dy,
+              (float *)c->dx[0], (float *)c->dx[1], n, quads);
 }
 
 MG_CUDA_OP(add, forward, backward, NULL);

@@ -9,8 +9,7 @@
 
 enum { X, GAMMA, BETA };
 
-template <int V>
-static __global__ void __launch_bounds__(MG_COLUMN_THREADS)
+template <int V> static __global__ void __launch_bounds__(MG_COLUMN_THREADS)
     gradient_sums_kernel(mg_columns g, const float *__restrict__ x, const float *__restrict__ dy,
                          const float *__restrict__ save, float *__restrict__ chunk_dy,
                          float *__restrict__ chunk_dy_h) {
@@ -80,8 +79,7 @@ static __global__ void __launch_bounds__(MG_FINISH_THREADS)
     mean_dy_h[channel] = (float)(sum_h / (double)g.rows);
 }
 
-template <int V, bool TRAINING>
-static __global__ void __launch_bounds__(MG_COLUMN_THREADS)
+template <int V, bool TRAINING> static __global__ void __launch_bounds__(MG_COLUMN_THREADS)
     dx_kernel(mg_columns g, const float *__restrict__ x, const float *__restrict__ dy,
               const float *__restrict__ gamma, const float *__restrict__ save,
               const float *__restrict__ mean_dy, const float *__restrict__ mean_dy_h,

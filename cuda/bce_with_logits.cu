@@ -65,8 +65,8 @@ static void backward(const mg_op_call *c) {
     if (!c->dx[Z]) return;
     mg_cuda_cost((weight_of(c) ? 20.0 : 16.0) * (double)count + 4, 12.0 * (double)count);
     MG_LAUNCH(bce_backward_kernel, (unsigned)mg_ceil_div(count, THREADS), THREADS, 0,
-              (const float *)c->x[Z], (const float *)c->x[TARGET], weight_of(c),
-              positive_weight(c), count, (const float *)c->dy, (float *)c->dx[Z]);
+              (const float *)c->x[Z], (const float *)c->x[TARGET], weight_of(c), positive_weight(c),
+              count, (const float *)c->dy, (float *)c->dx[Z]);
 }
 
 MG_CUDA_OP(bce_with_logits, forward, backward, NULL);

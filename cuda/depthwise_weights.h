@@ -1,7 +1,7 @@
 /* depthwise_weights.h: the gradient of depthwise filters, dw[a,b,c] += sum dy[n,i,j,c] x[n,p,q,c].
  *
- * k² sums over all output positions of all images. Stage 1: a block owns 32 channels and a chunk of
- * output rows. Thread (lane, a, part) walks every part-th row of the chunk with tap row a: it
+ * k² sums over all output positions of all images. Stage 1: a block owns 32 channels and a chunk
+ * of output rows. Thread (lane, a, part) walks every part-th row of the chunk with tap row a: it
  * slides a window of inputs along the row in registers, so that a step of four columns loads 4
  * values of dy and 4 s of x for 4 k products. The k threads that share dy, and rows that share x,
  * meet in L1. Then the parts are added in shared memory by a tree and the block stores its partial

@@ -5,15 +5,15 @@
  * Grid: one thread per four elements, 256 threads a block. Draws come in blocks of four words, and
  * thread i takes exactly block i (cuda/philox.h): the mask costs some forty integer instructions
  * per 16 bytes moved and no memory; backward draws it again. Forward moves 8 bytes per element,
- * backward 12. Outside training every draw is kept with factor 1. Source: Srivastava et al. 2014. */
+ * backward 12. Outside training every draw is kept with factor 1. Source: Srivastava et al. 2014.
+ * */
 #include "cuda/philox.h"
 
 enum { THREADS = 256 };
 
 /* ADD false: to = from f; true: to += from f. The last thread may own fewer than four elements, and
  * unaligned arrays are walked one element at a time. */
-template <bool ADD>
-static __global__ void __launch_bounds__(THREADS)
+template <bool ADD> static __global__ void __launch_bounds__(THREADS)
     dropout_kernel(mg_mask mask, const float *__restrict__ from, float *__restrict__ to, int64_t n,
                    bool aligned) {
     const int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;

@@ -5,9 +5,9 @@
  * cuBLAS is column-major: a row-major matrix is its transpose there, so C is asked for as
  * C^T = op(B)^T op(A)^T, which only swaps the operands and their sizes.
  *
- * Arithmetic (gemm_precision): 0, f32 throughout; 1, TF32 on the tensor cores (10 bits of mantissa);
- * 2, both operands rounded to bf16 (7 bits) by convert_kernel, sums in f32. C is f32 always. The
- * rounded copies live in stream-ordered memory for the length of the product. */
+ * Arithmetic (gemm_precision): 0, f32 throughout; 1, TF32 on the tensor cores (10 bits of
+ * mantissa); 2, both operands rounded to bf16 (7 bits) by convert_kernel, sums in f32. C is f32
+ * always. The rounded copies live in stream-ordered memory for the length of the product. */
 #include "cuda/kernel.h"
 #include "cuda/plugin.h"
 

@@ -1,9 +1,9 @@
 /* Affine augmentation on the GPU: one bilinear resample of a 16-bit image, flips included.
  *
  * A thread makes one output pixel, 256 of a row to a block. Positions are f64 and products are
- * rounded apart, as in data/augment.c, so that the bits are the CPU's: with f32 positions a pixel at
- * the edge of its source cell could read other neighbours. The four neighbours come from the caches;
- * bytes: 2 per pixel read, 4 written.
+ * rounded apart, as in data/augment.c, so that the bits are the CPU's: with f32 positions a pixel
+ * at the edge of its source cell could read other neighbours. The four neighbours come from the
+ * caches; bytes: 2 per pixel read, 4 written.
  *
  * With contrast or brightness, grey levels go through a table of all 65,536 levels: 256 blocks sum
  * the image in f64 (fixed strides, a fixed tree), then every thread of the table's launch adds the

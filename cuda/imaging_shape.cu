@@ -49,7 +49,7 @@ void mg_imaging_lit(const float *pixels, uint32_t rows, uint32_t columns, uint8_
               pixels, rows, columns, column);
 }
 
-/* --- resize ------------------------------------------------------------------------------------- */
+/* --- resize ----------------------------------------------------------------------------------- */
 
 typedef struct taps { /* of all outputs along one axis */
     uint32_t *first, *count;

@@ -12,9 +12,9 @@
  * MG_LAUNCH queues the kernel on the compute stream and notes a failure with the kernel's name and
  * launch configuration (runtime.h). Everything else is plain CUDA C.
  *
- * Rules: no float atomics and no order that depends on the schedule (every run gives the same bits);
- * accesses of 16 bytes wherever the addresses allow, with tails for any size; no thread returns
- * before a barrier; indices that can pass 2^31 are int64_t. */
+ * Rules: no float atomics and no order that depends on the schedule (every run gives the same
+ * bits); accesses of 16 bytes wherever the addresses allow, with tails for any size; no thread
+ * returns before a barrier; indices that can pass 2^31 are int64_t. */
 #ifndef MG_CUDA_KERNEL_H
 #define MG_CUDA_KERNEL_H
 

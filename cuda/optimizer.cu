@@ -4,12 +4,12 @@
  *     Adam   m = b1 m + (1-b1) g,  v = b2 v + (1-b2) g²,  w -= step m / (sqrt(v)/root + eps)
  *     AdamW  w shrinks by 1 - lr · decay first
  *
- * A network has hundreds of tensors, most of them tiny: a launch each would cost more than the work.
- * So the list of tensors travels as an argument of the kernel, 48 bytes a tensor, and the grid has a
- * block for every 8192 elements of every tensor; a block finds its tensor by bisection in constant
- * memory. CUDA 12.1 allows 32 KiB of arguments, room for more tensors than EfficientNet-B7 trains;
- * older compilers, and the emulator, which copies arguments for every thread, take several launches.
- * Nothing is copied or waited for.
+ * A network has hundreds of tensors, most of them tiny: a launch each would cost more than the
+ * work. So the list of tensors travels as an argument of the kernel, 48 bytes a tensor, and the
+ * grid has a block for every 8192 elements of every tensor; a block finds its tensor by bisection
+ * in constant memory. CUDA 12.1 allows 32 KiB of arguments, room for more tensors than
+ * EfficientNet-B7 trains; older compilers, and the emulator, which copies arguments for every
+ * thread, take several launches. Nothing is copied or waited for.
  *
  * A thread updates 4 elements at a time, 16 bytes per access (1 where an array is not aligned).
  * Bytes per element: SGD 20, Adam 28. Every product and sum is rounded on its own (__fmul_rn,
@@ -53,7 +53,7 @@ static_assert(sizeof(table) + 64 <= 32764, "arguments of a kernel end at 32,764 
 static_assert(sizeof(table) + 64 <= 4096, "arguments of a kernel end at 4,096 bytes");
 #endif
 
-/* --- what is done to L elements at i ------------------------------------------------------------ */
+/* --- what is done to L elements at i ---------------------------------------------------------- */
 
 struct sgd {
     float momentum;
@@ -112,7 +112,7 @@ struct scale {
     }
 };
 
-/* --- walking all tensors ------------------------------------------------------------------------ */
+/* --- walking all tensors ---------------------------------------------------------------------- */
 
 /* The last tensor that starts at or before this block's chunk. */
 __device__ __forceinline__ int tensor_of_block(const table &t) {
@@ -168,7 +168,7 @@ static __global__ void __launch_bounds__(THREADS)
     if (threadIdx.x == 0) partial[blockIdx.x] = sums[0];
 }
 
-/* --- host side ---------------------------------------------------------------------------------- */
+/* --- host side -------------------------------------------------------------------------------- */
 
 /* The number of these constants in the table, put there if new; -1 when it is full. */
 static int constants_in(table *t, const mg_update_tensor *u) {

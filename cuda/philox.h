@@ -1,7 +1,8 @@
 /* philox.h: the random stream of tensor/rng.c on the device, word for word.
  *
  * Philox4x32-10 has no state: block `index` of a key is ten rounds of two 32 x 32 -> 64 bit
- * multiplications, and gives four words. A thread that owns elements 4i … 4i+3 needs block i only.
+ * multiplications, and gives four words. A thread that owns elements 4i … 4i+3 needs block i
+ * only.
  *
  * A dropout mask keeps draw i when uniform(i) >= p. The uniform is (word >> 8) 2^-24 exactly, and
  * scaling by a power of two is exact as well, so that this is the same as
@@ -34,8 +35,8 @@ __device__ __forceinline__ uint4 mg_philox(const mg_rng_key &key, uint32_t index
 #pragma unroll
     for (int round = 0; round < 10; round++) {
         const uint64_t a = (uint64_t)0xD2511F53u * c.x, b = (uint64_t)0xCD9E8D57u * c.z;
-        c = make_uint4((uint32_t)(b >> 32) ^ c.y ^ k0, (uint32_t)b,
-                       (uint32_t)(a >> 32) ^ c.w ^ k1, (uint32_t)a);
+        c = make_uint4((uint32_t)(b >> 32) ^ c.y ^ k0, (uint32_t)b, (uint32_t)(a >> 32) ^ c.w ^ k1,
+                       (uint32_t)a);
         k0 += 0x9E3779B9u;
         k1 += 0xBB67AE85u;
     }

@@ -1,5 +1,5 @@
-/* The plugin's one export: the table that ops/device.c reads after dlopen. An op without a file here
- * fails the coverage test, not the build. */
+/* The plugin's one export: the table that ops/device.c reads after dlopen. An op without a file
+ * here fails the coverage test, not the build. */
 #include "cuda/kernel.h"
 #include "cuda/plugin.h"
 

@@ -7,9 +7,9 @@
  *
  * Any M, K, N. Bias and SiLU are a pass over y (activation.h) where they are asked for; a plain
  * convolution, which batch norm follows, has none. Bytes: x, w and y once per product, 8 per
- * element of y for the pass, dy once for db. With K = 24 … 448 and N six times as many the forward
- * does about 2 K N / 4 (K + N) = 10 to 190 flops per byte: early layers are bound by memory, late
- * ones by arithmetic. Source: Lin, Chen & Yan 2013. */
+ * element of y for the pass, dy once for db. With K = 24 … 448 and N six times as many the
+ * forward does about 2 K N / 4 (K + N) = 10 to 190 flops per byte: early layers are bound by
+ * memory, late ones by arithmetic. Source: Lin, Chen & Yan 2013. */
 #include "cuda/activation.h"
 #include "cuda/sums.h"
 

@@ -5,8 +5,8 @@
  *
  * Positions and weights of an axis need f64 and are shared by a whole row or column of the image.
  * A first launch with one thread per output row and column puts them into tables in scratch: four
- * positions and four f32 weights, 32 bytes, one sector (rules: ops/resize.h, the same code as on the
- * CPU). A thread of the second launch then makes L = 4 or 1 channels of one output pixel.
+ * positions and four f32 weights, 32 bytes, one sector (rules: ops/resize.h, the same code as on
+ * the CPU). A thread of the second launch then makes L = 4 or 1 channels of one output pixel.
  *
  * Backward gathers instead of scattering, so that it needs no atomics and adds in a fixed order:
  * positions grow with the output index, hence the outputs that read input p are one range, found by

@@ -1,10 +1,10 @@
 /* runtime.h: what the host side of every kernel file may ask of the device.
  *
- * One compute stream carries all kernels in order; a second one carries copies. Failures are sticky:
- * the first is kept with the kernel's name, its launch configuration, file and line and CUDA's text,
- * and everything after it is skipped until mg_memory.failure() has told it. With MG_CUDA_SYNC=1 in
- * the environment the device is waited for after every launch, so that an asynchronous failure is
- * told at the kernel that caused it. */
+ * One compute stream carries all kernels in order; a second one carries copies. Failures are
+ * sticky: the first is kept with the kernel's name, its launch configuration, file and line and
+ * CUDA's text, and everything after it is skipped until mg_memory.failure() has told it. With
+ * MG_CUDA_SYNC=1 in the environment the device is waited for after every launch, so that an
+ * asynchronous failure is told at the kernel that caused it. */
 #ifndef MG_CUDA_RUNTIME_H
 #define MG_CUDA_RUNTIME_H
 

@@ -3,18 +3,17 @@
  *     y[n,...] = x[n,...] f[n];   dx[n,...] += dy[n,...] f[n];   f[n] = 0 or 1/(1-p) by draw n
  *
  * Grid: x covers one image, four elements a thread; y counts images, so that the factor is the same
- * in the whole block and no index is divided. Every thread draws it for itself (cuda/philox.h): forty
- * integer instructions are cheaper than a barrier. Images whose size is no multiple of four start
- * unaligned and take the path of one element a thread. Forward moves 8 bytes per element, backward
- * 12. Outside training the factor is 1. Source: Huang et al. 2016. */
+ * in the whole block and no index is divided. Every thread draws it for itself (cuda/philox.h):
+ * forty integer instructions are cheaper than a barrier. Images whose size is no multiple of four
+ * start unaligned and take the path of one element a thread. Forward moves 8 bytes per element,
+ * backward 12. Outside training the factor is 1. Source: Huang et al. 2016. */
 #include "cuda/philox.h"
 
 enum { THREADS = 256 };
 static const int64_t most_images = 65535; /* limit of the grid's y */
 
 /* to = from f, or to += from f. V: elements a thread, 4 or 1; `each` counts in units of V. */
-template <int V, bool ADD>
-static __global__ void __launch_bounds__(THREADS)
+template <int V, bool ADD> static __global__ void __launch_bounds__(THREADS)
     stochastic_depth_kernel(mg_mask mask, const float *__restrict__ from, float *__restrict__ to,
                             int64_t images, int64_t each) {
     const int64_t at = (int64_t)blockIdx.x * THREADS + threadIdx.x;

@@ -40,8 +40,8 @@ static float thickness_at(float depth, float equalise) {
     return mix(round, flat, equalise);
 }
 
-/* 0 … 1: where glandular tissue can be. A cone that opens from the nipple to the chest wall, clear
- * of skin and chest wall. */
+/* 0 … 1: where glandular tissue can be. A cone that opens from the nipple to the chest wall,
+ * clear of skin and chest wall. */
 static float envelope(const phantom_geometry *g, const look *k, float x, float y, float depth,
                       float ragged) {
     float behind_nipple = g->nipple_x - x;

@@ -1,8 +1,9 @@
 /* plot_font.h: an alphabet of strokes, drawn for this project, that looks the same at any size.
  *
- * Printable ASCII, a few signs used in reports (– — − × ± ≤ ≥ · • … ° →); anything else becomes a
- * small box. Figures are of equal width. Outlines are in font units: capitals 14, lower case 10,
- * descenders to -4; y up; a point size of s makes the capitals 0.72 s high. */
+ * Printable ASCII, a few signs used in reports (– — − × ± ≤ ≥ · • … ° →);
+ * anything else becomes a small box. Figures are of equal width. Outlines are in font units:
+ * capitals 14, lower case 10, descenders to -4; y up; a point size of s makes the capitals 0.72 s
+ * high. */
 #ifndef MG_DATA_PLOT_FONT_H
 #define MG_DATA_PLOT_FONT_H
 

@@ -145,9 +145,9 @@ static void window_range(const mg_source *s, float *low, float *high) {
     *high = *high < from ? from : *high > to ? to : *high;
 }
 
-/* The everyday case: grey values rise (or fall) with the stored ones, so the image's range is that of
- * the ends, and a table of some thousand values is normalised instead of millions of pixels. What is
- * out of the ordinary stays as it is, for to_unit_range(). */
+/* The everyday case: grey values rise (or fall) with the stored ones, so the image's range is that
+ * of the ends, and a table of some thousand values is normalised instead of millions of pixels.
+ * What is out of the ordinary stays as it is, for to_unit_range(). */
 static void normalise_values(mg_source *s, float *values, size_t n) {
     bool rising = true, falling = true;
     for (size_t i = 1; i < n; i++) {

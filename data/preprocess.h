@@ -100,8 +100,9 @@ mg_status mg_preprocess_pixels(mg_preprocessor *p, float *pixels, uint32_t rows,
                                bool invert, mg_prepared *out, mg_error *err);
 
 /* The image as a reader sees it, uncropped, [0,1], background dark, original geometry and at full
- * resolution whatever the settings: what CAM overlays are drawn on. *pixels is malloc'ed, *rows x *columns, and matches geometry.rows and
- * .columns of the same file prepared with the same settings. */
+ * resolution whatever the settings: what CAM overlays are drawn on. *pixels is malloc'ed, *rows x
+ * *columns, and matches geometry.rows and .columns of the same file prepared with the same
+ * settings. */
 mg_status mg_preprocess_display(mg_preprocessor *p, const char *path, float **pixels,
                                 uint32_t *rows, uint32_t *columns, mg_error *err);
 

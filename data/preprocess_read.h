@@ -16,8 +16,8 @@ typedef struct mg_source {
     double center, width; /* of the first window, with has_window (MG_WINDOW_SEED only) */
     char warning[96];
     /* May be NULL. Called, where the file allows it, with the grey value of every stored value from
-     * the least to the most in the image (has_window, center, width and invert are known by then); may
-     * replace them, and then says so in `finished`. */
+     * the least to the most in the image (has_window, center, width and invert are known by then);
+     * may replace them, and then says so in `finished`. */
     void (*on_values)(struct mg_source *s, float *values, size_t n);
     bool finished;
     float lowest, highest, low, high; /* free for the use of on_values */

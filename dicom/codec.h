@@ -86,8 +86,8 @@ mg_dicom_status mg_dicom_jpeg_decode(const uint8_t *data, size_t size,
                                      const mg_dicom_codec_options *options, mg_dicom_error *err);
 
 /* JPEG Lossless, process 14, selection value 1 (transfer syntax .70): codes the low `precision`
- * (2…16) bits of each word with Huffman tables made for this image, one per component. Samples 1 or
- * 3, interleaved. *out is allocated with malloc() and belongs to the caller. Two's complement
+ * (2…16) bits of each word with Huffman tables made for this image, one per component. Samples 1
+ * or 3, interleaved. *out is allocated with malloc() and belongs to the caller. Two's complement
  * values come back as their low bits, so the reader sign-extends. */
 mg_dicom_status mg_dicom_jpeg_lossless_encode(const void *samples,
                                               const mg_dicom_codec_frame *frame, int precision,

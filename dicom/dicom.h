@@ -108,7 +108,8 @@ typedef struct mg_dicom_element {
 /* The top-level element with that tag, or NULL. */
 const mg_dicom_element *mg_dicom_find(const mg_dicom *d, uint32_t tag);
 
-/* An element inside nested sequences: path = {seq, item, seq, item, …, tag}; items count from 0. */
+/* An element inside nested sequences: path = {seq, item, seq, item, …, tag}; items count from 0.
+ * */
 const mg_dicom_element *mg_dicom_find_path(const mg_dicom *d, const uint32_t *path, size_t n);
 
 /* Item `index` of a sequence, and an element directly inside an item; NULL when not there. With
@@ -216,9 +217,9 @@ typedef struct mg_dicom_grey_options {
     const mg_dicom_window *override; /* use this window instead of the file's */
     mg_dicom_read_options read;
     uint8_t *padding_mask; /* may be NULL; one byte per pixel, 1 where pixel padding */
-    /* May be NULL. Receives what the stored values become, from the least to the most that the image
-     * has, before any pixel is looked up, and may replace it: a further step for the price of a few
-     * thousand values. Not called for images of few pixels or words of more than 16 bits. */
+    /* May be NULL. Receives what the stored values become, from the least to the most that the
+     * image has, before any pixel is looked up, and may replace it: a further step for the price of
+     * a few thousand values. Not called for images of few pixels or words of more than 16 bits. */
     void (*on_values)(void *arg, float *values, size_t n);
     void *arg;
 } mg_dicom_grey_options;

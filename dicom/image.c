@@ -1,8 +1,9 @@
 /* image.c: the image description (PS3.3 C.7.6.3), read and validated before anything is made of it.
  *
  * Everything later leans on what is promised here: 1 ≤ rows, columns ≤ 65535, samples 1 or 3,
- * BitsAllocated one of 1, 8, 16, 32, 64, 1 ≤ BitsStored ≤ BitsAllocated, BitsStored-1 ≤ HighBit <
- * BitsAllocated, and a frame_bytes that did not overflow and respects the caller's limit. */
+ * BitsAllocated one of 1, 8, 16, 32, 64, 1 ≤ BitsStored ≤ BitsAllocated, BitsStored-1 ≤
+ * HighBit < BitsAllocated, and a frame_bytes that did not overflow and respects the caller's limit.
+ * */
 #include <stdio.h>
 
 #include "dicom/pixel.h"

@@ -27,8 +27,8 @@ typedef struct mg_jpeg_huffman {
     int offset[17];
 } mg_jpeg_huffman;
 
-/* Builds the table from DHT's counts (counts[1…16]) and values. False when the lengths do not form
- * a prefix code or there are more than 256 values. */
+/* Builds the table from DHT's counts (counts[1…16]) and values. False when the lengths do not
+ * form a prefix code or there are more than 256 values. */
 bool mg_jpeg_huffman_build(mg_jpeg_huffman *h, const uint8_t counts[17], const uint8_t *values);
 
 typedef struct mg_jpeg_bits {

@@ -139,8 +139,8 @@ mg_dicom_status mg_jpeg_walk_blocks(mg_jpeg *j, mg_jpeg_block_visitor *visit,
 /* Has a Huffman table of that class (0 DC, 1 AC) been defined? */
 mg_dicom_status mg_jpeg_need_table(mg_jpeg *j, int class, int id);
 
-/* Coefficients (natural order) times quant, transformed, shifted to 0…max, rounded and clamped, as
- * 8x8 samples whose rows are `stride` apart. */
+/* Coefficients (natural order) times quant, transformed, shifted to 0…max, rounded and clamped,
+ * as 8x8 samples whose rows are `stride` apart. */
 void mg_jpeg_inverse_dct(const int16_t block[64], const uint16_t quant[64], uint32_t max,
                          uint16_t *out, size_t stride);
 

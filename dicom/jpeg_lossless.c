@@ -125,10 +125,10 @@ static mg_dicom_status finish_row(lossless *s, int i, uint32_t row, uint16_t *li
     return MG_DICOM_OK;
 }
 
-/* Rows *row … end-1, an interval of a scan of one component. Differences come in portions that know
- * nothing of rows. They are decoded into the output where its words allow it, else into `window`,
- * behind the row that was finished last; each row is finished as soon as it is complete. *row: the
- * first row that is not finished. */
+/* Rows *row … end-1, an interval of a scan of one component. Differences come in portions that
+ * know nothing of rows. They are decoded into the output where its words allow it, else into
+ * `window`, behind the row that was finished last; each row is finished as soon as it is complete.
+ * *row: the first row that is not finished. */
 static mg_dicom_status decode_interval(lossless *s, uint16_t *window, uint32_t *row, uint32_t end) {
     size_t columns = s->columns, decoded = 0; /* from `line`, the line of *row, on */
     uint16_t *line = window ? window + columns : (uint16_t *)s->j->out + *row * columns;

@@ -336,7 +336,8 @@ static void step(parser *p) {
         return;
     }
     const uint8_t *b = p->d->bytes + p->position;
-    /* Inside a sequence other groups are the items' own: only a top-level element ends the meta group. */
+    /* Inside a sequence other groups are the items' own: only a top-level element ends the meta
+     * group. */
     if (p->meta && p->top == 0 && mg_dicom_u16(b, false) != 2) {
         mg_dicom_begin_data_set(p);
         return;

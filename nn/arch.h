@@ -2,8 +2,8 @@
  *
  * Width and depth of B0–B7 follow from two multipliers and one base table (Tan & Le 2019,
  * arXiv:1905.11946): widths round to multiples of 8 but never lose more than 10%, repeats round
- * up. Stage 0 is the stem, 1–7 are the MBConv stages, 8 is the 1×1 head convolution, 9 stands for
- * the classifier; torchvision's module names count the same way (features.0 … features.8). */
+ * up. Stage 0 is the stem, 1–7 are the MBConv stages, 8 is the 1×1 head convolution, 9 stands
+ * for the classifier; torchvision's module names count the same way (features.0 … features.8). */
 #ifndef MG_NN_ARCH_H
 #define MG_NN_ARCH_H
 
@@ -39,8 +39,8 @@ typedef struct mg_stage_row {
 mg_arch mg_arch_efficientnet(int variant);
 /* "b4" or "efficientnet_b4" to 0 … 7; -1 when it is neither. */
 int mg_arch_variant(const char *name);
-/* "b0" … "b7" (also "efficientnet_b4"), or "pico": half of B0's width and depth, for demonstrations
- * and small machines. False for other names. */
+/* "b0" … "b7" (also "efficientnet_b4"), or "pico": half of B0's width and depth, for
+ * demonstrations and small machines. False for other names. */
 bool mg_arch_by_name(const char *name, mg_arch *out);
 /* Any other network of the family, for tests and small demos. */
 mg_arch mg_arch_custom(const char *name, int stem, const mg_stage_row *rows, int stages, int head);

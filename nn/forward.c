@@ -134,8 +134,8 @@ static mg_tensor *folded_prefix(mg_context *ctx, mg_efficientnet *net, mg_tensor
 
 /* Folded stages keep nothing for backward, so a batch goes through them a few images at a time:
  * the widest activations then exist for those only. Images do not meet each other in these stages,
- * and the group's size is fixed by the image's, so neither batch nor threads change a bit. A GPU needs
- * more images at once to be busy, and has the memory for them. */
+ * and the group's size is fixed by the image's, so neither batch nor threads change a bit. A GPU
+ * needs more images at once to be busy, and has the memory for them. */
 static mg_tensor *folded_in_groups(mg_context *ctx, mg_efficientnet *net, mg_tensor *x, int first) {
     enum { CPU_PIXELS = 1 << 18, DEVICE_PIXELS = 1 << 23 };
     if (!x || x->shape.rank != 4) return folded_prefix(ctx, net, x, first);

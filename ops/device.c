@@ -97,7 +97,7 @@ mg_status mg_device_open(const char *spec, mg_device *device, const mg_device_pl
     return s;
 }
 
-/* --- kernels of a device on ordinary memory ---------------------------------------------------- */
+/* --- kernels of a device on ordinary memory --------------------------------------------------- */
 
 typedef struct staged {
     void *host, *device;

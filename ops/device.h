@@ -1,7 +1,7 @@
 /* device.h: devices other than the CPU, each in a plugin of its own.
  *
- * libmammograd_cuda.so and libmammograd_simt.so are made from the same cuda/X.cu files, the first by
- * nvcc, the second by a C++ compiler against the emulator in tests/simt. They are opened with
+ * libmammograd_cuda.so and libmammograd_simt.so are made from the same cuda/X.cu files, the first
+ * by nvcc, the second by a C++ compiler against the emulator in tests/simt. They are opened with
  * dlopen, so that a run on the CPU pays nothing for CUDA. A plugin exports one symbol,
  * mg_device_plugin_table; it never calls back into the program. */
 #ifndef MG_OPS_DEVICE_H
@@ -42,8 +42,8 @@ typedef struct mg_launch {
 } mg_launch;
 
 /* What kernels asked of memory since the last question, as the emulator counts it. A request is one
- * instruction of one warp; a sector 32 bytes; a turn one cycle of shared memory. `least` is what the
- * same bytes would have cost in the best arrangement. */
+ * instruction of one warp; a sector 32 bytes; a turn one cycle of shared memory. `least` is what
+ * the same bytes would have cost in the best arrangement. */
 typedef struct mg_access_counts {
     int64_t launches; /* cuBLAS's are not seen */
     int64_t load_requests, load_sectors, least_load_sectors;
@@ -86,15 +86,15 @@ typedef struct mg_device_plugin {
     /* GEMM arithmetic: 0 f32, 1 TF32, 2 bf16 inputs with f32 sums. */
     void (*gemm_precision)(int mode);
     int (*findings)(void); /* of the emulator's checker so far; NULL where there is none */
-    /* Waits, gives the counts and starts anew (out may be NULL); the first call starts counting. NULL
-     * where nothing counts: only the emulator with its checker does. */
+    /* Waits, gives the counts and starts anew (out may be NULL); the first call starts counting.
+     * NULL where nothing counts: only the emulator with its checker does. */
     void (*count_accesses)(mg_access_counts *out);
     const struct mg_device_imaging *imaging; /* preprocessing (ops/imaging.h) */
     const mg_lab_level *const *lab;          /* all levels of all ladders, then NULL */
 } mg_device_plugin;
 
-/* Opens "cpu", "reference", "cuda", "cuda:1" or "simt": binds its kernels and sets *plugin (NULL for
- * the first two). The message of a failure is one line that says what to do. A process uses one
+/* Opens "cpu", "reference", "cuda", "cuda:1" or "simt": binds its kernels and sets *plugin (NULL
+ * for the first two). The message of a failure is one line that says what to do. A process uses one
  * plugin of a kind; opening it again is fine. */
 mg_status mg_device_open(const char *spec, mg_device *device, const mg_device_plugin **plugin,
                          mg_error *err);

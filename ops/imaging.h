@@ -3,8 +3,8 @@
  *
  * Every pointer is device memory unless said otherwise; images are row by row, without gaps. Calls
  * are queued in order and return at once; failures are told by mg_memory.failure(). Arithmetic and
- * its order are the CPU's: equal bits, except for a mean (augment with contrast), which is summed in
- * another order. */
+ * its order are the CPU's: equal bits, except for a mean (augment with contrast), which is summed
+ * in another order. */
 #ifndef MG_OPS_IMAGING_H
 #define MG_OPS_IMAGING_H
 

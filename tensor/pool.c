@@ -7,11 +7,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Threads spin for the next loop before they sleep: a network is hundreds of short loops, and a futex
- * wake-up costs more than the smallest of them. Worse, who is woken is often put on the waker's own
- * core when the others are not quite idle, and waits there until the loop is over: measured, a second
- * thread then gained a quarter instead of nine tenths. A few milliseconds bridge the gaps between the
- * loops of a network; with more threads than cores spinning only keeps others from working. */
+/* Threads spin for the next loop before they sleep: a network is hundreds of short loops, and a
+ * futex wake-up costs more than the smallest of them. Worse, who is woken is often put on the
+ * waker's own core when the others are not quite idle, and waits there until the loop is over:
+ * measured, a second thread then gained a quarter instead of nine tenths. A few milliseconds bridge
+ * the gaps between the loops of a network; with more threads than cores spinning only keeps others
+ * from working. */
 enum { SPIN = 200000, SPIN_CROWDED = 2000 };
 
 static void relax(void) {

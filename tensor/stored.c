@@ -122,7 +122,7 @@ static double load(mg_stored_type type, const uint8_t *from) {
     case MG_STORED_BOOL: return *from != 0;
     case MG_STORED_TYPE_COUNT: break;
     }
-    MG_ASSERT(false && "a stored type");
+    MG_ASSERT(!"a stored type");
     return 0;
 }
 

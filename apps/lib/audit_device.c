@@ -30,8 +30,8 @@ int mg_audit_findings(mg_device device) {
 
 /* --- ptxas ------------------------------------------------------------------------------------ */
 
-/* "_Z10map_kernelI4siluEvT_…" -> "map_kernel": the first name of a mangled one. Inside a namespace
- * or an anonymous one the names come in a row; the last is the kernel's. */
+/* "_Z10map_kernelI4siluEvT_…" -> "map_kernel": the first name of a mangled one. Inside a
+ * namespace or an anonymous one the names come in a row; the last is the kernel's. */
 static void plain_name(const char *mangled, char *out, size_t size) {
     const char *at = mangled;
     if (strncmp(at, "_Z", 2) == 0) at += 2;

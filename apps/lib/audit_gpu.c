@@ -1,5 +1,5 @@
-/* audit_gpu.c: what can be said of an op's CUDA kernels without a GPU: what the compiler made of them,
- * and how fast a GPU's memory and arithmetic would let a typical call be (audit.h). */
+/* audit_gpu.c: what can be said of an op's CUDA kernels without a GPU: what the compiler made of
+ * them, and how fast a GPU's memory and arithmetic would let a typical call be (audit.h). */
 #include <stdio.h>
 
 #include "apps/lib/audit.h"

@@ -38,9 +38,9 @@ typedef struct mg_audit_profile {
     bool failed;                             /* no memory for another layer */
 } mg_audit_profile;
 
-/* Prints the layer table, then one line "forward median_s=… gflops=… peak_share=… rss_mb=…" and,
- * with train, "train_step …" of the same form. The table is that of the training step if there is
- * one. */
+/* Prints the layer table, then one line "forward median_s=… gflops=… peak_share=… rss_mb=…"
+ * and, with train, "train_step …" of the same form. The table is that of the training step if
+ * there is one. */
 mg_status mg_audit_model(const mg_audit_model_options *options, mg_error *err);
 
 /* Bars of time per layer (all ops and both passes of a scope), the part the machine's limits ask

@@ -1,9 +1,11 @@
 /* How many bytes the kernels of memory-bound ops touch, by the emulator's counts, at a size of a
  * middle stage of EfficientNet: different 32-byte sectors per launch, summed over launches, at most
- * 1.5 times what must move (inputs once, outputs once), and loads coalesced: at most 1.3 times the fewest sectors per request.
+ * 1.5 times what must move (inputs once, outputs once), and loads coalesced: at most 1.3 times the
+ * fewest sectors per request.
  *
  * Batch norm in training misses 1.5: forward reads x twice (3 tensors where 2 must move), backward
- * x and dy twice (5 where 3 must move), and partial sums come on top. Its own limits hold it there. */
+ * x and dy twice (5 where 3 must move), and partial sums come on top. Its own limits hold it there.
+ * */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* CUDA kernels in the emulator at sizes that the op table's cases do not reach, because those were
- * chosen for the CPU: channels in fours (16-byte accesses), several tiles in every direction, ragged
- * edges, filters without a kernel of their own. The same checks as test_simt_ops.c. */
+ * chosen for the CPU: channels in fours (16-byte accesses), several tiles in every direction,
+ * ragged edges, filters without a kernel of their own. The same checks as test_simt_ops.c. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
-/* A whole small network on the emulated device against the CPU: three training steps of B0 at 64x64,
- * nothing frozen and stages 0-6 frozen, dropout and stochastic depth on; then prediction and the
- * class activation map. */
+/* A whole small network on the emulated device against the CPU: three training steps of B0 at
+ * 64x64, nothing frozen and stages 0-6 frozen, dropout and stochastic depth on; then prediction and
+ * the class activation map. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
@@ -54,9 +54,9 @@ static void prepare(mg_efficientnet *net) {
 
 static void train(mg_context *ctx, mg_efficientnet *net, const float *image, outcome *out) {
     /* A small rate: batch norm over 12 numbers a channel makes this network so sensitive that input
-     * changed by 1e-7 moves the CPU's own loss by 5e-4 within a step at 0.01. Not Adam: it turns the
-     * rounding of a gradient near zero into a step of full length. Its update is compared with the
-     * CPU's bit by bit in test_simt_optimizer. */
+     * changed by 1e-7 moves the CPU's own loss by 5e-4 within a step at 0.01. Not Adam: it turns
+     * the rounding of a gradient near zero into a step of full length. Its update is compared with
+     * the CPU's bit by bit in test_simt_optimizer. */
     mg_optimizer *o = mg_optimizer_create(
         &(mg_optimizer_options){.kind = MG_SGD, .lr = 2e-4, .weight_decay = 0.01});
     mg_ema *ema = mg_ema_create(0.9);

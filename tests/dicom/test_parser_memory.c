@@ -54,8 +54,8 @@ void free(void *p) {
 }
 #endif
 
-/* Runs `work` with the first, second, third … allocation failing until one run needs no more. work
- * returns whether it succeeded; a failure must name lack of memory. */
+/* Runs `work` with the first, second, third … allocation failing until one run needs no more.
+ * work returns whether it succeeded; a failure must name lack of memory. */
 static void fail_each(mg_dicom_status (*work)(void *arg, mg_dicom_error *err), void *arg,
                       const char *name) {
     int failed = 0;

@@ -96,7 +96,7 @@ Test(coverage, cost_is_positive) {
 
 /* ops/X.c for every op of the table and no other, apart from the machinery. */
 Test(coverage, files_equal_the_table) {
-    static const char *const machinery[] = {"op", "table", "check", "check_gradient",
+    static const char *const machinery[] = {"op",           "table", "check", "check_gradient",
                                             "check_device", "device"};
     int files = 0;
     DIR *folder = opendir("ops");
