@@ -15,6 +15,11 @@ static void summary(const mg_predictor *p) {
     const mg_evaluation *e = &p->assessment.evaluation[MG_LEVEL_BREAST];
     if (!e->items) return;
     const mg_evaluation_view *v = &e->view[MG_NATURAL][MG_AT_BEST];
+    if (!mg_predict.bootstrap) {
+        fprintf(stderr, "labels are known: per breast ROC-AUC %.3f, F1 %.3f\n",
+                v->metrics.value[MG_METRIC_ROC_AUC], v->metrics.value[MG_METRIC_F1]);
+        return;
+    }
     fprintf(stderr, "labels are known: per breast ROC-AUC %.3f (%.3f-%.3f), F1 %.3f (%.3f-%.3f)\n",
             v->metrics.value[MG_METRIC_ROC_AUC], v->interval[MG_METRIC_ROC_AUC].low,
             v->interval[MG_METRIC_ROC_AUC].high, v->metrics.value[MG_METRIC_F1],

@@ -2,8 +2,8 @@
 #include "data/phantom_internal.h"
 
 /* A mass: a soft disc whose outline is pushed about by noise.
- * irregular: 0 smooth … 0.5 ragged; edge: mm over which it fades; halo: strength of a dark rim.
- * */
+ * irregular: 0 smooth … 0.5 ragged; edge: mm over which it fades; halo: strength of a dark
+ * rim. */
 typedef struct mass {
     float x, y, rx, ry, cosine, sine, strength, irregular, edge, halo, grain;
 } mass;

@@ -4,8 +4,8 @@
 
 #include "data/plot_list.h"
 
-/* Colours are classes k0 … k6 (stroke) and f0 … f6 (fill) that the page's style sheet resolves.
- * */
+/* Colours are classes k0 … k6 (stroke) and f0 … f6 (fill) that the page's style sheet
+ * resolves. */
 
 static void number(mg_text *out, double value) {
     char text[32];

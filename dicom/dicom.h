@@ -108,8 +108,8 @@ typedef struct mg_dicom_element {
 /* The top-level element with that tag, or NULL. */
 const mg_dicom_element *mg_dicom_find(const mg_dicom *d, uint32_t tag);
 
-/* An element inside nested sequences: path = {seq, item, seq, item, …, tag}; items count from 0.
- * */
+/* An element inside nested sequences: path = {seq, item, seq, item, …, tag}; items count from
+ * 0. */
 const mg_dicom_element *mg_dicom_find_path(const mg_dicom *d, const uint32_t *path, size_t n);
 
 /* Item `index` of a sequence, and an element directly inside an item; NULL when not there. With

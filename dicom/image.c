@@ -2,8 +2,8 @@
  *
  * Everything later leans on what is promised here: 1 ≤ rows, columns ≤ 65535, samples 1 or 3,
  * BitsAllocated one of 1, 8, 16, 32, 64, 1 ≤ BitsStored ≤ BitsAllocated, BitsStored-1 ≤
- * HighBit < BitsAllocated, and a frame_bytes that did not overflow and respects the caller's limit.
- * */
+ * HighBit < BitsAllocated, and a frame_bytes that did not overflow and respects the caller's
+ * limit. */
 #include <stdio.h>
 
 #include "dicom/pixel.h"

@@ -7,7 +7,8 @@ mg_predict_options mg_predict = {.device = "cpu",
                                  .out = "predictions",
                                  .flips = "none",
                                  .threshold = -1,
-                                 .prevalence = -1};
+                                 .prevalence = -1,
+                                 .bootstrap = 2000};
 
 #define T(field) &mg_predict.field
 static const mg_cli_option options[] = {

@@ -61,8 +61,8 @@ Test(device, an_ordinal_that_is_not_there, .init = open_device) {
     cr_expect(strstr(refusal("simt:7"), "there is no device 7"), "%s", refusal("simt:7"));
 }
 
-/* More than both staging buffers together, odd sizes, written while the caller reuses its memory.
- * */
+/* More than both staging buffers together, odd sizes, written while the caller reuses its
+ * memory. */
 Test(device, transfers_keep_every_byte, .init = open_device) {
     const mg_memory *m = plugin->memory;
     size_t sizes[] = {1, 17, 4096, ((size_t)8 << 20) + 3, ((size_t)33 << 20) + 1};

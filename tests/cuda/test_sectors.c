@@ -4,8 +4,8 @@
  * fewest sectors per request.
  *
  * Batch norm in training misses 1.5: forward reads x twice (3 tensors where 2 must move), backward
- * x and dy twice (5 where 3 must move), and partial sums come on top. Its own limits hold it there.
- * */
+ * x and dy twice (5 where 3 must move), and partial sums come on top. Its own limits hold it
+ * there. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>

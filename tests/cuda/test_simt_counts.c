@@ -1,8 +1,8 @@
 /* What memory-bound CUDA kernels ask of memory, by the emulator's counts: the sectors touched are
  * at most 1.5 times the compulsory bytes, a request takes at most 1.3 times the fewest sectors, and
  * shared memory has no bank conflicts. Sizes have B4's channel counts and enough pixels for halos
- * and partial sums to count as they do at full size; `apps/audit --counts` prints the full sizes.
- * */
+ * and partial sums to count as they do at full size; `apps/audit --counts` prints the full
+ * sizes. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
@@ -47,8 +47,8 @@ static const limits table[] = {
      TOUCHED,
      TOUCHED},
     {MG_OP_global_average_pool, {"wide", .inputs = 1, .shape = {WIDE}}, TOUCHED, TOUCHED},
-    /* Gates need all of x before the first element is scaled: x twice and y are 1.5 by themselves.
-     * */
+    /* Gates need all of x before the first element is scaled: x twice and y are 1.5 by
+     * themselves. */
     {MG_OP_squeeze_excite,
      {"wide", .inputs = 5,
       .shape = {WIDE, MG_SHAPE(144, 6), MG_SHAPE(6), MG_SHAPE(6, 144), COLUMN}},
@@ -101,8 +101,8 @@ Test(simt_counts, memory_bound_kernels, .init = open_device) {
     }
 }
 
-/* The counter itself: a kernel whose neighbouring threads read far apart, and its coalesced twin.
- * */
+/* The counter itself: a kernel whose neighbouring threads read far apart, and its coalesced
+ * twin. */
 Test(simt_counts, counter_tells_naive_from_coalesced, .init = open_device) {
     static const mg_case c = {"3x3",
                               {.kernel = 3, .stride = 1},
