@@ -29,8 +29,9 @@ __device__ static double exponential(double x) {
     p = p * r + 0.5;
     p = p * r + 1.0;
     p = p * r + 1.0;
-    const long long bits = (__double_as_longlong(t) + 1023) << 52; /* low bits of t are k */
-    return p * __longlong_as_double(bits);
+    /* The low bits of t are k; the rest is shifted out, which only unsigned numbers may be. */
+    const unsigned long long bits = ((unsigned long long)__double_as_longlong(t) + 1023) << 52;
+    return p * __longlong_as_double((long long)bits);
 }
 
 /* One formula for both linear windows: they differ in their constants. */
