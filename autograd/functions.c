@@ -33,6 +33,36 @@ mg_tensor *mg_batch_norm(mg_context *ctx, mg_tensor *x, const mg_batch_norm_para
     return mg_apply(ctx, MG_OP_batch_norm, &attr, in, 5);
 }
 
+mg_tensor *mg_norm_depthwise_conv(mg_context *ctx, mg_tensor *x, const mg_batch_norm_parameters *bn,
+                                  mg_tensor *w, mg_attr conv, bool training) {
+    conv.training = training;
+    conv.eps = bn->eps;
+    conv.momentum = bn->momentum;
+    mg_tensor *in[] = {x, bn->gamma, bn->beta, bn->running_mean, bn->running_var, w};
+    return mg_apply(ctx, MG_OP_norm_depthwise_conv, &conv, in, 6);
+}
+
+mg_tensor *mg_norm_gate_project(mg_context *ctx, mg_tensor *x, const mg_batch_norm_parameters *bn,
+                                const mg_gate_parameters *gate, mg_tensor *w, bool training) {
+    mg_attr attr = {.training = training, .eps = bn->eps, .momentum = bn->momentum};
+    mg_tensor *in[] = {x,
+                       bn->gamma,
+                       bn->beta,
+                       bn->running_mean,
+                       bn->running_var,
+                       gate->reduce_w,
+                       gate->reduce_b,
+                       gate->expand_w,
+                       gate->expand_b,
+                       w};
+    return mg_apply(ctx, MG_OP_norm_gate_project, &attr, in, 10);
+}
+
+bool mg_has_fused_training(const mg_context *ctx) {
+    return mg_op_kernels(MG_OP_norm_depthwise_conv, ctx->device, ctx->dtype) &&
+           mg_op_kernels(MG_OP_norm_gate_project, ctx->device, ctx->dtype);
+}
+
 mg_tensor *mg_silu(mg_context *ctx, mg_tensor *x) {
     return apply1(ctx, MG_OP_silu, x, (mg_attr){0});
 }

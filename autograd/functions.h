@@ -20,6 +20,17 @@ typedef struct mg_batch_norm_parameters {
 mg_tensor *mg_batch_norm(mg_context *ctx, mg_tensor *x, const mg_batch_norm_parameters *bn,
                          bool training);
 
+/* The middle and the end of a trained block, each one op that keeps its input alone for backward;
+ * for devices that have them (mg_has_fused_training). conv: kernel, stride, padding. */
+typedef struct mg_gate_parameters {
+    mg_tensor *reduce_w, *reduce_b, *expand_w, *expand_b;
+} mg_gate_parameters;
+mg_tensor *mg_norm_depthwise_conv(mg_context *ctx, mg_tensor *x, const mg_batch_norm_parameters *bn,
+                                  mg_tensor *w, mg_attr conv, bool training);
+mg_tensor *mg_norm_gate_project(mg_context *ctx, mg_tensor *x, const mg_batch_norm_parameters *bn,
+                                const mg_gate_parameters *gate, mg_tensor *w, bool training);
+bool mg_has_fused_training(const mg_context *ctx);
+
 mg_tensor *mg_silu(mg_context *ctx, mg_tensor *x);
 mg_tensor *mg_sigmoid(mg_context *ctx, mg_tensor *x);
 mg_tensor *mg_tanh(mg_context *ctx, mg_tensor *x);

@@ -145,13 +145,25 @@ mg_tensor *mg_apply(mg_context *ctx, mg_op_id id, const mg_attr *attr, mg_tensor
     return ctx->error.code ? NULL : out;
 }
 
-void *mg_gradient_of(mg_context *ctx, mg_tensor *t) {
+/* *fresh, if given, becomes true where the buffer is new and left unfilled. */
+static void *gradient_of(mg_context *ctx, mg_tensor *t, bool *fresh) {
     if (!t || !t->requires_grad) return NULL;
     if (t->grad) return t->mirror_grad ? t->mirror_grad : t->grad;
     size_t bytes = (size_t)mg_shape_elements(&t->shape) * mg_dtype_size(t->dtype);
     t->grad = mg_step_alloc(ctx, bytes, t->name);
-    if (t->grad && !ctx->dry_run) mg_memory_zero(ctx->memory, t->grad, bytes);
+    if (fresh) *fresh = t->grad != NULL;
+    else if (t->grad && !ctx->dry_run) mg_memory_zero(ctx->memory, t->grad, bytes);
     return t->grad;
+}
+
+void *mg_gradient_of(mg_context *ctx, mg_tensor *t) { return gradient_of(ctx, t, NULL); }
+
+/* Whether input i is the only input that is this tensor: two gradients then never share a buffer,
+ * of which one would overwrite the other. */
+static bool met_once(const mg_node *node, int i) {
+    for (int k = 0; k < node->inputs; k++)
+        if (k != i && node->in[k] == node->in[i]) return false;
+    return true;
 }
 
 static void free_step_memory(mg_context *ctx, mg_tensor *t) {
@@ -172,8 +184,12 @@ static void run_node(mg_context *ctx, mg_node *node) {
     c.save = node->save;
     c.dy = node->out->grad;
     const mg_op *op = mg_op_get(node->op, ctx->dtype);
-    for (int i = 0; i < node->inputs; i++)
-        if (op->differentiable >> i & 1) c.dx[i] = mg_gradient_of(ctx, node->in[i]);
+    for (int i = 0; i < node->inputs; i++) {
+        bool fresh = false, can = (k->overwrites >> i & 1) && met_once(node, i);
+        if (op->differentiable >> i & 1)
+            c.dx[i] = gradient_of(ctx, node->in[i], can ? &fresh : NULL);
+        if (fresh) c.overwrite |= 1u << i;
+    }
     if (ctx->error.code || !run_kernel(ctx, node->op, node->scope, &c, k, true)) return;
     for (int i = 0; i < node->inputs && ctx->trace_nan && !ctx->dry_run; i++)
         if (c.dx[i])

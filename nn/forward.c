@@ -21,24 +21,56 @@ static mg_tensor *activated(mg_context *ctx, mg_tensor *x) {
     return y;
 }
 
-static mg_tensor *trained_block(mg_context *ctx, mg_efficientnet *net, mg_block *b, int number,
-                                mg_tensor *x) {
-    mg_tensor *y = x;
+/* Expansion to the squeezed and projected tensor, before its batch norm: one op a step. */
+static mg_tensor *block_by_op(mg_context *ctx, const mg_efficientnet *net, const mg_block *b,
+                              mg_tensor *x) {
+    bool training = !net->options.norm_inference;
+    mg_tensor *y = x; /* still needed for the residual: released by the caller */
     if (b->expand.weight) {
-        /* x is still needed for the residual: released at the end, not here */
         mg_tensor *e = mg_pointwise_conv(ctx, x, b->expand.weight, NULL, MG_ACTIVATION_NONE);
-        y = mg_batch_norm(ctx, e, &b->expand.norm, !net->options.norm_inference);
+        y = mg_batch_norm(ctx, e, &b->expand.norm, training);
         mg_release(ctx, e);
         y = activated(ctx, y);
     }
     mg_tensor *d = mg_depthwise_conv(ctx, y, b->depthwise.weight, b->depthwise.attr);
     if (y != x) mg_release(ctx, y);
-    mg_tensor *n = mg_batch_norm(ctx, d, &b->depthwise.norm, !net->options.norm_inference);
+    mg_tensor *n = mg_batch_norm(ctx, d, &b->depthwise.norm, training);
     mg_release(ctx, d);
     n = activated(ctx, n);
     mg_tensor *s = mg_squeeze_excite(ctx, n, b->reduce_w, b->reduce_b, b->gate_w, b->gate_b);
     mg_release(ctx, n);
-    y = conv_norm(ctx, net, &b->project, s, MG_KIND_POINTWISE);
+    y = mg_pointwise_conv(ctx, s, b->project.weight, NULL, MG_ACTIVATION_NONE);
+    mg_release(ctx, s);
+    return y;
+}
+
+/* The same in two or three ops: of the wide tensors only the outputs of the expansion and of the
+ * depthwise convolution exist, two instead of seven. */
+static mg_tensor *block_fused(mg_context *ctx, const mg_efficientnet *net, const mg_block *b,
+                              mg_tensor *x) {
+    bool training = !net->options.norm_inference;
+    mg_tensor *d;
+    if (b->expand.weight) {
+        mg_tensor *e = mg_pointwise_conv(ctx, x, b->expand.weight, NULL, MG_ACTIVATION_NONE);
+        d = mg_norm_depthwise_conv(ctx, e, &b->expand.norm, b->depthwise.weight, b->depthwise.attr,
+                                   training);
+        mg_release(ctx, e);
+    } else {
+        d = mg_depthwise_conv(ctx, x, b->depthwise.weight, b->depthwise.attr);
+    }
+    mg_gate_parameters gate = {b->reduce_w, b->reduce_b, b->gate_w, b->gate_b};
+    mg_tensor *y =
+        mg_norm_gate_project(ctx, d, &b->depthwise.norm, &gate, b->project.weight, training);
+    mg_release(ctx, d);
+    return y;
+}
+
+static mg_tensor *trained_block(mg_context *ctx, mg_efficientnet *net, mg_block *b, int number,
+                                mg_tensor *x) {
+    mg_tensor *p =
+        mg_has_fused_training(ctx) ? block_fused(ctx, net, b, x) : block_by_op(ctx, net, b, x);
+    mg_tensor *y = mg_batch_norm(ctx, p, &b->project.norm, !net->options.norm_inference);
+    mg_release(ctx, p);
     if (b->arch.residual) {
         mg_tensor *kept = mg_stochastic_depth(ctx, y, b->drop_probability, (uint32_t)number, true);
         if (kept != y) mg_release(ctx, y);

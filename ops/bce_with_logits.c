@@ -104,5 +104,5 @@ MG_OP(bce_with_logits) = {
     .cost = cost,
     .cases = cases,
     .case_count = MG_COUNT(cases),
-    .reference = {forward, backward, NULL},
+    .reference = {forward, backward, NULL, 0},
 };

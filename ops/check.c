@@ -190,6 +190,45 @@ mg_status mg_trial_backward(mg_trial *t, const mg_kernels *kernels, mg_pool *poo
     return run_kernel(t, &call, kernels, true, pool, err);
 }
 
+/* Backward with all dx full of `prefill`; `overwrite` as in mg_op_call. */
+static mg_status backward_onto(mg_trial *t, const mg_kernels *kernels, mg_pool *pool,
+                               double prefill, uint32_t overwrite, mg_error *err) {
+    mg_op_call call = t->call;
+    call.overwrite = overwrite;
+    for (int i = 0; i < call.inputs; i++) {
+        if (!call.x[i] || !(t->op->differentiable >> i & 1)) continue;
+        double value = overwrite >> i & 1 ? prefill : 0;
+        for (int64_t k = 0; k < mg_shape_elements(&call.x_shape[i]); k++)
+            mg_trial_set(t, t->dx[i], k, value);
+        call.dx[i] = t->dx[i];
+    }
+    return run_kernel(t, &call, kernels, true, pool, err);
+}
+
+mg_status mg_trial_overwrites(mg_trial *t, const mg_kernels *kernels, mg_pool *pool,
+                              mg_error *err) {
+    double *added[MG_MAX_INPUTS] = {0};
+    mg_status s = backward_onto(t, kernels, pool, 0, 0, err);
+    for (int i = 0; i < t->call.inputs && !s; i++) {
+        if (!t->call.x[i] || !(t->op->differentiable >> i & 1)) continue;
+        int64_t n = mg_shape_elements(&t->call.x_shape[i]);
+        if (!(added[i] = malloc((size_t)n * sizeof(double))))
+            s = mg_fail(err, MG_ERR_MEMORY, "%s: out of memory for a test", t->op->name);
+        for (int64_t k = 0; k < n && !s; k++) added[i][k] = mg_trial_get(t, t->dx[i], k);
+    }
+    if (!s) s = backward_onto(t, kernels, pool, NAN, kernels->overwrites, err);
+    for (int i = 0; i < t->call.inputs; i++) {
+        for (int64_t k = 0; added[i] && !s && k < mg_shape_elements(&t->call.x_shape[i]); k++)
+            if (mg_trial_get(t, t->dx[i], k) != added[i][k])
+                s = mg_fail(err, MG_ERR_NUMERIC,
+                            "%s, %s: d%s[%lld] is %.9g when overwritten, %.9g when added to zero",
+                            t->op->name, t->test_case->name, t->op->input_names[i], (long long)k,
+                            mg_trial_get(t, t->dx[i], k), added[i][k]);
+        free(added[i]);
+    }
+    return s ? s : mg_trial_intact(t, err);
+}
+
 static bool fully_written(const mg_trial *t, const void *buffer, int64_t n) {
     for (int64_t i = 0; buffer && i < n; i++)
         if (isnan(mg_trial_get(t, buffer, i))) return false;

@@ -41,6 +41,9 @@ mg_status mg_trial_forward(mg_trial *t, const mg_kernels *kernels, mg_pool *pool
  * descriptor says backward needs. */
 mg_status mg_trial_backward(mg_trial *t, const mg_kernels *kernels, mg_pool *pool, uint32_t wanted,
                             mg_error *err);
+/* Backward with every gradient that the kernels can write instead of adding to (overwrites) full of
+ * NaN before: it must give the values that adding to zero gives. */
+mg_status mg_trial_overwrites(mg_trial *t, const mg_kernels *kernels, mg_pool *pool, mg_error *err);
 /* Guards whole, differentiable inputs and dy untouched, y and save fully written. */
 mg_status mg_trial_intact(const mg_trial *t, mg_error *err);
 /* Whether two trials of one case hold the same bits in y, save, all dx and mutated state. */
@@ -74,7 +77,7 @@ typedef struct mg_device_check {
 } mg_device_check;
 
 /* Runs f32 kernels on one case: against the f64 reference within the error bound, twice for the
- * same bits, once per wanted gradient, with guards and NaN. Fails with a message that names the
+ * same bits, once per wanted gradient, overwriting where they can, with guards and NaN. Fails with a message that names the
  * element. The bound of an op flagged MG_OP_LINEAR is 2 u K op(|x|,|w|), where K, the number of
  * terms, is the op on ones; of any other op c u (max|y| + how far y moves when every input moves
  * by u), which grants a kernel what no f32 kernel could avoid. */

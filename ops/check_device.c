@@ -227,6 +227,8 @@ mg_status mg_check_device(mg_op_id id, const mg_case *test_case, const mg_kernel
         if (!s) s = mg_trial_intact(&second, err);
         if (!s) s = compare_backward(&v, &second, 1u << i, result, err);
     }
+    if (!s && has_backward(&first) && kernels->overwrites)
+        s = mg_trial_overwrites(&second, kernels, pool, err);
     close_verdict(&v);
     mg_trial_close(&first);
     mg_trial_close(&second);

@@ -123,5 +123,5 @@ MG_OP(depthwise_conv) = {
     .cost = cost,
     .cases = cases,
     .case_count = MG_COUNT(cases),
-    .reference = {forward, backward, NULL},
+    .reference = {forward, backward, NULL, 0},
 };

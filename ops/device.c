@@ -159,18 +159,20 @@ static const mg_device_plugin *staged_plugin;
         run_staged(MG_OP_##name, staged_plugin, c, true);                                          \
     }
 MG_OP_LIST(MG_STAGED)
-#define MG_STAGED_ROW(name) {forward_##name, backward_##name, NULL},
-static const mg_kernels staged_kernels[MG_OP_COUNT] = {MG_OP_LIST(MG_STAGED_ROW)};
+#define MG_STAGED_ROW(name) {.forward = forward_##name, .backward = backward_##name},
+static mg_kernels staged_kernels[MG_OP_COUNT] = {MG_OP_LIST(MG_STAGED_ROW)};
 
 const mg_kernels *mg_staged_kernels(mg_op_id id, const mg_device_plugin *plugin) {
     if (!plugin->kernels[id]) return NULL;
     staged_plugin = plugin;
     staged_of[id] = plugin->kernels[id];
+    staged_kernels[id].overwrites = plugin->kernels[id]->overwrites;
     return &staged_kernels[id];
 }
 
 const mg_kernels *mg_staged_lab_kernels(const mg_lab_level *level, const mg_device_plugin *plugin) {
     staged_plugin = plugin;
     staged_of[level->op] = &level->kernels;
+    staged_kernels[level->op].overwrites = level->kernels.overwrites;
     return &staged_kernels[level->op];
 }

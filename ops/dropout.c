@@ -68,5 +68,5 @@ MG_OP(dropout) = {
     .cost = cost,
     .cases = cases,
     .case_count = MG_COUNT(cases),
-    .reference = {forward, backward, NULL},
+    .reference = {forward, backward, NULL, 0},
 };

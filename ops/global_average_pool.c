@@ -66,5 +66,5 @@ MG_OP(global_average_pool) = {
     .cost = cost,
     .cases = cases,
     .case_count = MG_COUNT(cases),
-    .reference = {forward, backward, NULL},
+    .reference = {forward, backward, NULL, 0},
 };

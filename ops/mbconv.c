@@ -201,5 +201,5 @@ MG_OP(mbconv) = {
     .cost = cost,
     .cases = cases,
     .case_count = MG_COUNT(cases),
-    .reference = {forward, NULL, scratch_bytes},
+    .reference = {forward, NULL, scratch_bytes, 0},
 };

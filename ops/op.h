@@ -7,7 +7,8 @@
  *
  * Kernels, reference or fast, have one signature: they take a call that was fully validated by
  * the shape rule, return nothing and cannot fail. Forward writes every element of y (and save).
- * Backward reads dy and *adds* to dx[i] wherever dx[i] is not NULL. */
+ * Backward reads dy and *adds* to dx[i] wherever dx[i] is not NULL, unless the call says that there
+ * is nothing to add to (overwrite). */
 #ifndef MG_OPS_OP_H
 #define MG_OPS_OP_H
 
@@ -63,6 +64,8 @@ typedef struct mg_op_call {
     void *save;              /* what forward keeps for backward: save_count() reals */
     const void *dy;          /* backward only */
     void *dx[MG_MAX_INPUTS]; /* backward only; NULL: not wanted */
+    uint32_t overwrite;      /* backward only: bit i: dx[i] holds nothing yet, write instead of
+                                adding; only bits that mg_kernels.overwrites allows are ever set */
     void *scratch;           /* scratch_bytes() of the kernels in use */
     mg_pool *pool;           /* may be NULL */
 } mg_op_call;
@@ -73,6 +76,9 @@ typedef struct mg_kernels {
     mg_kernel *forward, *backward;
     /* Scratch memory for one call; NULL means none. */
     size_t (*scratch_bytes)(const mg_op_call *call, bool backward, int threads);
+    /* Bit i: backward can write dx[i] instead of adding to it (mg_op_call.overwrite). Nobody then
+     * has to fill a large gradient with zeros first, and the kernel need not read them. */
+    uint32_t overwrites;
 } mg_kernels;
 
 /* Compulsory work of one call: a multiply-add counts as 2 flops; bytes are f32 inputs read once

@@ -67,5 +67,5 @@ MG_OP(resize_bilinear) = {
     .cost = cost,
     .cases = cases,
     .case_count = MG_COUNT(cases),
-    .reference = {forward, backward, NULL},
+    .reference = {forward, backward, NULL, 0},
 };

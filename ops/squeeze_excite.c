@@ -181,5 +181,5 @@ MG_OP(squeeze_excite) = {
     .cost = cost,
     .cases = cases,
     .case_count = MG_COUNT(cases),
-    .reference = {forward, backward, scratch_bytes},
+    .reference = {forward, backward, scratch_bytes, 0},
 };

@@ -24,7 +24,9 @@
     X(concat)                                                                                      \
     X(resize_bilinear)                                                                             \
     X(resize_bicubic)                                                                              \
-    X(mbconv)
+    X(mbconv)                                                                                      \
+    X(norm_depthwise_conv)                                                                         \
+    X(norm_gate_project)
 
 #define MG_OP_ENUM(name) MG_OP_##name,
 typedef enum mg_op_id { MG_OP_LIST(MG_OP_ENUM) MG_OP_COUNT } mg_op_id;

@@ -14,9 +14,11 @@ static void backward_span(const mg_op_call *c, int64_t begin, int64_t end) {
     const float *dy = c->dy;
     for (int input = 0; input < 2; input++) {
         float *dx = c->dx[input];
+        bool fresh = c->overwrite >> input & 1;
         for (int64_t i = begin; dx && i < end; i += V16) {
             int n = (int)min64(V16, end - i);
-            v16_store_some(dx + i, v16_add(v16_load_some(dx + i, n), v16_load_some(dy + i, n)), n);
+            v16 onto = v16_load_onto(fresh, dx + i, n);
+            v16_store_some(dx + i, v16_add(onto, v16_load_some(dy + i, n)), n);
         }
     }
 }
@@ -30,4 +32,4 @@ static void backward(const mg_op_call *c) {
 }
 
 extern MG_CPU_KERNELS(add);
-MG_CPU_KERNELS(add) = {forward, backward, NULL};
+MG_CPU_KERNELS(add) = {forward, backward, NULL, 3};

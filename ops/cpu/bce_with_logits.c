@@ -46,4 +46,4 @@ static void backward(const mg_op_call *c) {
 }
 
 extern MG_CPU_KERNELS(bce_with_logits);
-MG_CPU_KERNELS(bce_with_logits) = {forward, backward, NULL};
+MG_CPU_KERNELS(bce_with_logits) = {forward, backward, NULL, 0};

@@ -64,4 +64,4 @@ static size_t scratch_bytes(const mg_op_call *c, bool back, int threads) {
 }
 
 extern MG_CPU_KERNELS(channel_scale);
-MG_CPU_KERNELS(channel_scale) = {forward, backward, scratch_bytes};
+MG_CPU_KERNELS(channel_scale) = {forward, backward, scratch_bytes, 0};

@@ -45,4 +45,4 @@ static void backward(const mg_op_call *c) {
 }
 
 extern MG_CPU_KERNELS(concat);
-MG_CPU_KERNELS(concat) = {forward, backward, NULL};
+MG_CPU_KERNELS(concat) = {forward, backward, NULL, 0};

@@ -171,4 +171,4 @@ static size_t scratch_bytes(const mg_op_call *c, bool back, int threads) {
 }
 
 extern MG_CPU_KERNELS(conv2d);
-MG_CPU_KERNELS(conv2d) = {forward, backward, scratch_bytes};
+MG_CPU_KERNELS(conv2d) = {forward, backward, scratch_bytes, 0};

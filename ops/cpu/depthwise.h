@@ -20,14 +20,14 @@ enum { COLUMNS = 2 };
 #endif
 
 typedef struct depthwise_row {
-    const float *const *rows;       /* `kernel` input rows; NULL: outside the image */
+    const float *const *rows;       /* `kernel_rows` input rows; NULL: outside the image */
     int64_t width, columns;         /* input and output pixels of a row */
     int64_t channels;               /* how many are computed */
     int64_t x_step, w_step, y_step; /* floats from one input pixel, tap, output pixel to the next */
     int64_t left;                   /* padding before the first column */
-    int kernel, stride;
-    const float *w;    /* kernel x kernel taps */
-    const float *bias; /* or NULL */
+    int kernel_rows, kernel, stride; /* taps down and across */
+    const float *w;                  /* kernel_rows x kernel taps */
+    const float *bias;               /* or NULL */
     bool silu, accumulate;
     float *y;
     float *sums; /* per channel, or NULL: += the results, column by column */
@@ -47,14 +47,14 @@ MG_INLINE v16 depthwise_finish(const depthwise_row *r, int64_t j, int64_t ch, v1
 
 /* `count` output pixels from column j, n channels from ch. at_border: some of the COLUMNS pixels or
  * of their taps lie outside the image. */
-MG_INLINE void depthwise_block(const depthwise_row *r, const int kernel, const int stride,
-                               const bool at_border, int count, const int n, int64_t j,
-                               int64_t ch) {
+MG_INLINE void depthwise_block(const depthwise_row *r, const int kernel_rows, const int kernel,
+                               const int stride, const bool at_border, int count, const int n,
+                               int64_t j, int64_t ch) {
     v16 sum[COLUMNS];
     int64_t column = j * stride - r->left;
 #pragma GCC unroll 8
     for (int o = 0; o < COLUMNS; o++) sum[o] = depthwise_start(r, ch, n);
-    for (int a = 0; a < kernel; a++) {
+    for (int a = 0; a < kernel_rows; a++) {
         if (!r->rows[a]) continue;
         const float *x = r->rows[a] + column * r->x_step + ch;
         const float *w = r->w + a * kernel * r->w_step + ch;
@@ -88,7 +88,7 @@ static void depthwise_pixel(const depthwise_row *r, int64_t j) {
     for (int64_t ch = 0; ch < r->channels; ch += V16) {
         int n = (int)min64(V16, r->channels - ch);
         v16 sum = depthwise_start(r, ch, n);
-        for (int a = 0; a < r->kernel; a++)
+        for (int a = 0; a < r->kernel_rows; a++)
             for (int b = first; r->rows[a] && b < end; b++)
                 sum = v16_fma(v16_load_n(r->rows[a] + (q + b) * r->x_step + ch, n),
                               v16_load_n(r->w + (a * r->kernel + b) * r->w_step + ch, n), sum);
@@ -97,28 +97,31 @@ static void depthwise_pixel(const depthwise_row *r, int64_t j) {
     }
 }
 
-/* The whole row for a constant kernel and stride. */
-MG_INLINE void depthwise_blocks(const depthwise_row *r, const int kernel, const int stride) {
+/* The whole row for a constant width of the kernel and stride. */
+MG_INLINE void depthwise_blocks(const depthwise_row *r, const int kernel_rows, const int kernel,
+                                const int stride) {
     const int reach = (COLUMNS - 1) * stride + kernel; /* input columns under a block */
     for (int64_t j = 0; j < r->columns; j += COLUMNS) {
         int64_t column = j * stride - r->left, ch = 0;
         int count = (int)min64(COLUMNS, r->columns - j);
         bool inside = column >= 0 && column + reach <= r->width && count == COLUMNS;
         for (; inside && ch + V16 <= r->channels; ch += V16)
-            depthwise_block(r, kernel, stride, false, COLUMNS, V16, j, ch);
+            depthwise_block(r, kernel_rows, kernel, stride, false, COLUMNS, V16, j, ch);
         for (; ch + V16 <= r->channels; ch += V16)
-            depthwise_block(r, kernel, stride, true, count, V16, j, ch);
+            depthwise_block(r, kernel_rows, kernel, stride, true, count, V16, j, ch);
         if (ch < r->channels)
-            depthwise_block(r, kernel, stride, true, count, (int)(r->channels - ch), j, ch);
+            depthwise_block(r, kernel_rows, kernel, stride, true, count, (int)(r->channels - ch), j,
+                            ch);
     }
 }
 
-static void depthwise_3x1(const depthwise_row *r) { depthwise_blocks(r, 3, 1); }
-static void depthwise_3x2(const depthwise_row *r) { depthwise_blocks(r, 3, 2); }
-static void depthwise_5x1(const depthwise_row *r) { depthwise_blocks(r, 5, 1); }
-static void depthwise_5x2(const depthwise_row *r) { depthwise_blocks(r, 5, 2); }
+static void depthwise_3x1(const depthwise_row *r) { depthwise_blocks(r, 3, 3, 1); }
+static void depthwise_3x2(const depthwise_row *r) { depthwise_blocks(r, 3, 3, 2); }
+static void depthwise_5x1(const depthwise_row *r) { depthwise_blocks(r, 5, 5, 1); }
+static void depthwise_5x2(const depthwise_row *r) { depthwise_blocks(r, 5, 5, 2); }
 
 static inline void depthwise_row_run(const depthwise_row *r) {
+    MG_ASSERT(r->kernel_rows == r->kernel);
     if (r->kernel == 3 && r->stride == 1) depthwise_3x1(r);
     else if (r->kernel == 3 && r->stride == 2) depthwise_3x2(r);
     else if (r->kernel == 5 && r->stride == 1) depthwise_5x1(r);

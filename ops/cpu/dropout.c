@@ -27,11 +27,12 @@ static void forward_span(const mg_op_call *c, int64_t begin, int64_t end) {
 static void backward_span(const mg_op_call *c, int64_t begin, int64_t end) {
     const float *dy = c->dy;
     float *dx = c->dx[0];
+    bool fresh = c->overwrite & 1;
     for (int64_t i = begin; i < end; i += V16) {
         int n = (int)min64(V16, end - i);
         v16 factor = c->attr.training ? factors(c, i) : v16_set(1);
-        v16_store_some(dx + i, v16_fma(v16_load_some(dy + i, n), factor, v16_load_some(dx + i, n)),
-                       n);
+        v16_store_some(
+            dx + i, v16_fma(v16_load_some(dy + i, n), factor, v16_load_onto(fresh, dx + i, n)), n);
     }
 }
 
@@ -44,4 +45,4 @@ static void backward(const mg_op_call *c) {
 }
 
 extern MG_CPU_KERNELS(dropout);
-MG_CPU_KERNELS(dropout) = {forward, backward, NULL};
+MG_CPU_KERNELS(dropout) = {forward, backward, NULL, 1};

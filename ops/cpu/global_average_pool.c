@@ -32,7 +32,7 @@ static void backward_row_chunk(void *arg, int64_t piece, int thread) {
         v16 share = v16_div(v16_load_n(dy + ch, n), pixels);
         for (int64_t r = 0; r < rows; r++) {
             float *to = dx + r * s.channels + ch;
-            v16_store_some(to, v16_add(v16_load_some(to, n), share), n);
+            v16_store_some(to, v16_add(v16_load_onto(c->overwrite & 1, to, n), share), n);
         }
     }
 }
@@ -50,4 +50,4 @@ static size_t scratch_bytes(const mg_op_call *c, bool back, int threads) {
 }
 
 extern MG_CPU_KERNELS(global_average_pool);
-MG_CPU_KERNELS(global_average_pool) = {forward, backward, scratch_bytes};
+MG_CPU_KERNELS(global_average_pool) = {forward, backward, scratch_bytes, 1};

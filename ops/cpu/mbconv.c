@@ -139,6 +139,7 @@ static void depthwise_rows_of(const job *j, ring *r, int64_t i) {
                          .w_step = j->wide,
                          .y_step = j->wide,
                          .left = j->left,
+                         .kernel_rows = j->kernel,
                          .kernel = j->kernel,
                          .stride = (int)j->stride,
                          .w = (const float *)j->c->x[DW_W] + r->channel,
@@ -233,4 +234,4 @@ static void forward(const mg_op_call *c) {
 }
 
 extern MG_CPU_KERNELS(mbconv);
-MG_CPU_KERNELS(mbconv) = {forward, NULL, scratch_bytes};
+MG_CPU_KERNELS(mbconv) = {forward, NULL, scratch_bytes, 0};

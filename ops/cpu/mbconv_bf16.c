@@ -266,4 +266,4 @@ static void forward(const mg_op_call *c) {
 }
 
 extern MG_CPU_KERNELS(mbconv_bf16);
-MG_CPU_KERNELS(mbconv_bf16) = {forward, NULL, scratch_bytes};
+MG_CPU_KERNELS(mbconv_bf16) = {forward, NULL, scratch_bytes, 0};

@@ -50,7 +50,7 @@ static void forward_piece(void *arg, int64_t piece, int thread) {
 static void dx_piece(void *arg, int64_t piece, int thread) {
     (void)thread;
     const job *j = arg;
-    gemm_c out = {.data = j->c->dx[0], .row = j->n, .accumulate = true};
+    gemm_c out = {.data = j->c->dx[0], .row = j->n, .accumulate = !(j->c->overwrite & 1)};
     gemm_piece(&j->split, piece, (gemm_a){j->c->dy, j->k, 1, false}, j->m, j->packed, j->k, j->n,
                out);
 }
@@ -163,4 +163,4 @@ static size_t scratch_bytes(const mg_op_call *c, bool backward, int threads) {
 }
 
 extern MG_CPU_KERNELS(pointwise_conv);
-MG_CPU_KERNELS(pointwise_conv) = {forward, backward, scratch_bytes};
+MG_CPU_KERNELS(pointwise_conv) = {forward, backward, scratch_bytes, 1};

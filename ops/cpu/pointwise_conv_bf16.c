@@ -64,4 +64,4 @@ static void forward(const mg_op_call *c) {
 }
 
 extern MG_CPU_KERNELS(pointwise_conv_bf16);
-MG_CPU_KERNELS(pointwise_conv_bf16) = {forward, NULL, scratch_bytes};
+MG_CPU_KERNELS(pointwise_conv_bf16) = {forward, NULL, scratch_bytes, 0};

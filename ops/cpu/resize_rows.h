@@ -86,6 +86,6 @@ static inline void resize_backward_block(void *arg, int64_t piece, int thread) {
         mg_parallel_for(c->pool, c->y_shape.dim[0] * blocks, resize_backward_block, &j);           \
     }                                                                                              \
     extern MG_CPU_KERNELS(resize_##kind);                                                          \
-    MG_CPU_KERNELS(resize_##kind) = {forward, backward, NULL};
+    MG_CPU_KERNELS(resize_##kind) = {forward, backward, NULL, 0};
 
 #endif

@@ -68,4 +68,4 @@ static void backward(const mg_op_call *c) {
 }
 
 extern MG_CPU_KERNELS(softmax);
-MG_CPU_KERNELS(softmax) = {forward, backward, NULL};
+MG_CPU_KERNELS(softmax) = {forward, backward, NULL, 0};

@@ -26,10 +26,11 @@ static void forward_run(const mg_op_call *c, int64_t begin, int64_t end, v16 fac
 static void backward_run(const mg_op_call *c, int64_t begin, int64_t end, v16 factor) {
     const float *dy = c->dy;
     float *dx = c->dx[0];
+    bool fresh = c->overwrite & 1;
     for (int64_t i = begin; i < end; i += V16) {
         int n = (int)min64(V16, end - i);
-        v16_store_some(dx + i, v16_fma(v16_load_some(dy + i, n), factor, v16_load_some(dx + i, n)),
-                       n);
+        v16_store_some(
+            dx + i, v16_fma(v16_load_some(dy + i, n), factor, v16_load_onto(fresh, dx + i, n)), n);
     }
 }
 
@@ -50,4 +51,4 @@ static void backward(const mg_op_call *c) {
 }
 
 extern MG_CPU_KERNELS(stochastic_depth);
-MG_CPU_KERNELS(stochastic_depth) = {forward, backward, NULL};
+MG_CPU_KERNELS(stochastic_depth) = {forward, backward, NULL, 1};

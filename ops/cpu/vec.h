@@ -172,6 +172,10 @@ V16_CALL v16 v16_select_less(v16 a, v16 b, v16 x, v16 y) {
 MG_INLINE v16 v16_load_some(const float *p, int n) {
     return n == V16 ? v16_load(p) : v16_load_n(p, n);
 }
+/* What a gradient is added to: the buffer, or zero where nothing is in it yet. */
+MG_INLINE v16 v16_load_onto(bool fresh, const float *p, int n) {
+    return fresh ? v16_zero() : v16_load_some(p, n);
+}
 MG_INLINE void v16_store_some(float *p, v16 a, int n) {
     if (n == V16) v16_store(p, a);
     else v16_store_n(p, a, n);

@@ -68,7 +68,7 @@ static bool accepted(mg_kernels kernels, mg_error *err) {
 
 Test(check, accepts_the_right_kernel) {
     mg_error err;
-    cr_expect(accepted((mg_kernels){right, right_back, NULL}, &err), "%s", err.message);
+    cr_expect(accepted((mg_kernels){right, right_back, NULL, 0}, &err), "%s", err.message);
 }
 
 Test(check, refuses_every_defect) {
@@ -76,16 +76,17 @@ Test(check, refuses_every_defect) {
         const char *defect, *message;
         mg_kernels kernels;
     } broken[] = {
-        {"element unwritten", "not written", {last_unwritten, right_back, NULL}},
-        {"write beyond the end", "outside", {one_beyond, right_back, NULL}},
-        {"write before the start", "outside", {one_before, right_back, NULL}},
-        {"read beyond the end", "NaN", {reads_beyond, right_back, NULL}},
-        {"input changed", "changed its input a", {changes_input, right_back, NULL}},
-        {"wrong beyond rounding", "should be", {beyond_rounding, right_back, NULL}},
-        {"not reproducible", "different bits", {never_twice_the_same, right_back, NULL}},
-        {"gradient overwritten", "should be", {right, overwrites_gradient, NULL}},
-        {"single gradient ignored", "should be", {right, needs_both_gradients, NULL}},
-        {"scratch overrun", "outside", {overruns_scratch, right_back, eight_bytes}},
+        {"element unwritten", "not written", {last_unwritten, right_back, NULL, 0}},
+        {"write beyond the end", "outside", {one_beyond, right_back, NULL, 0}},
+        {"write before the start", "outside", {one_before, right_back, NULL, 0}},
+        {"read beyond the end", "NaN", {reads_beyond, right_back, NULL, 0}},
+        {"input changed", "changed its input a", {changes_input, right_back, NULL, 0}},
+        {"wrong beyond rounding", "should be", {beyond_rounding, right_back, NULL, 0}},
+        {"not reproducible", "different bits", {never_twice_the_same, right_back, NULL, 0}},
+        {"gradient overwritten", "should be", {right, overwrites_gradient, NULL, 0}},
+        {"single gradient ignored", "should be", {right, needs_both_gradients, NULL, 0}},
+        {"adds where it should overwrite", "when overwritten", {right, right_back, NULL, 1}},
+        {"scratch overrun", "outside", {overruns_scratch, right_back, eight_bytes, 0}},
     };
     for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
         mg_error err;

@@ -21,6 +21,8 @@ INPUTS = {
     "squeeze_excite": "x w1 b1 w2 b2", "dropout": "x", "stochastic_depth": "x",
     "bce_with_logits": "z target weight", "concat": "a b", "resize_bilinear": "x",
     "resize_bicubic": "x",
+    "norm_depthwise_conv": "x gamma beta running_mean running_var w",
+    "norm_gate_project": "x gamma beta running_mean running_var w1 b1 w2 b2 w",
     "mbconv": "x expand_w expand_b dw_w dw_b se_w1 se_b1 se_w2 se_b2 project_w project_b",
 }
 ATTRIBUTES = ("kernel stride padding pad_top pad_left pad_bottom pad_right activation training "
@@ -67,6 +69,13 @@ def kept(x, a, count):
     return (u >= a["p"]).double() / (1 - a["p"])
 
 
+def normalised(v, a):
+    x = v["x"].reshape(-1, v["x"].shape[-1])
+    y = F.batch_norm(x, v["running_mean"], v["running_var"], v["gamma"], v["beta"],
+                     bool(a["training"]), a["momentum"], a["eps"])
+    return y.reshape(v["x"].shape)
+
+
 def forward(op, v, a):
     act = F.silu if a["activation"] == 1 else (lambda t: t)
     if op == "pointwise_conv":
@@ -77,10 +86,13 @@ def forward(op, v, a):
         w = v["w"].permute(3, 2, 0, 1)
         return act(nhwc(F.conv2d(padded(nchw(v["x"]), a), w, v.get("bias"), a["stride"])))
     if op == "batch_norm":
-        x = v["x"].reshape(-1, v["x"].shape[-1])
-        y = F.batch_norm(x, v["running_mean"], v["running_var"], v["gamma"], v["beta"],
-                         bool(a["training"]), a["momentum"], a["eps"])
-        return y.reshape(v["x"].shape)
+        return normalised(v, a)
+    if op == "norm_depthwise_conv":
+        return depthwise(F.silu(normalised(v, a)), v["w"], None, a)
+    if op == "norm_gate_project":
+        s = F.silu(normalised(v, a))
+        g = gate(s.mean((1, 2)), v["w1"], v["b1"], v["w2"], v["b2"])
+        return (s * g[:, None, None, :]) @ v["w"]
     if op in ("silu", "sigmoid", "tanh"):
         return {"silu": F.silu, "sigmoid": torch.sigmoid, "tanh": torch.tanh}[op](v["x"])
     if op == "softmax":

@@ -12,7 +12,7 @@ SIMT_OBJ     := $(SIMT_BOTH:%.cc=$(BUILD)/simt/%.o)
 SIMT_PLAIN   := $(SIMT_OBJ) $(BUILD)/simt/tests/simt/no_checker.o
 SIMT_CHECKED := $(SIMT_OBJ) $(patsubst %.cc,$(BUILD)/simt/%.o, \
                   $(wildcard tests/simt/checker.cc tests/simt/tsan.cc tests/simt/profile.cc))
-SIMT_FLAGS    = -std=c++17 -g -Wall -Wextra -Wno-unknown-pragmas -fPIC -ffp-contract=off \
+SIMT_FLAGS    = -std=c++17 -g -Wall -Wextra -Wno-unknown-pragmas -Wno-missing-field-initializers -fPIC -ffp-contract=off \
                 -fdebug-prefix-map=$(CURDIR)=. -I. -Itests/simt -isystem $(SIMT_HEADERS)
 # Without scalar replacement a float4 stays one access of 16 bytes, as on the device.
 SIMT_CHECK    = -O1 -fsanitize=thread -fno-tree-sra

@@ -1,0 +1,402 @@
+/* norm_gate_project on the CPU: neither the normalised tensor nor the gated one ever exists as a
+ * whole; blocks of them are made in cache, where a matrix product takes them up.
+ *
+ *     forward    statistics (norm.h); means of s = silu(n); the gate (gate.h); then pieces of rows:
+ *                z = s gate, 256 channels at a time, times w
+ *     backward   A block is BLOCK_ROWS rows of one image, a slab SLAB channels. For each block and
+ *                slab dz = dy w^T is made in L1, stored, and beside x gives z for dw += z^T dy and
+ *                five sums per channel. The gradient at n is
+ *                    dn = (dz a + dmean / P) silu'(n)
+ *                where the gate a is known but dmean (of the image) only after the last block. But
+ *                dn is linear in it, so that the sums batch norm and gate need come from the five:
+ *                    sum dz silu'   sum silu'   sum dz silu' h   sum silu' h   sum dz s
+ *                A second pass over dz and x writes dx, in place where dx is fresh.
+ *
+ * Slabs and chunks of blocks are pieces of work; dw is summed per chunk (chunks.h), the sums per
+ * block, and added in double, in order.
+ * Passes over a tensor the size of x: forward 3 reads, backward 2 reads of x, 2 writes and a read
+ * of dz. Op by op: 11 and 22. */
+#include "ops/cpu/gate_gradient.h"
+#include "ops/cpu/gemm.h"
+#include "ops/cpu/norm.h"
+
+enum { W1 = NORM_RUNNING_VAR + 1, B1, W2, B2, W };
+enum { BLOCK_ROWS = 128, SLAB = 64, SUMS = 5 };
+enum { DZ_SLOPE, SLOPE, DZ_SLOPE_H, SLOPE_H, DZ_S };
+/* Floats between rows of z in forward: no multiple of a page's, or rows would share few cache
+ * sets. */
+enum { Z_ROW = DEPTH + V16 };
+
+typedef struct job {
+    norm n;
+    const mg_op_call *c;
+    int64_t images, pixels, rows, channels, squeezed, out;
+    float *mean, *u, *gate; /* in save */
+    float *packed;          /* w, or in backward w transposed */
+    float *partial;         /* sums of s; or chunks x [C,K] of dw */
+    /* forward */
+    int64_t piece_rows;
+    float *z; /* per thread */
+    /* backward */
+    int64_t image_blocks, slabs, chunks;
+    float *tiles; /* per thread: dz, z and a panel of dy */
+    float *sums;  /* [blocks, SUMS, C] */
+    float *dz;
+    double *image_sum; /* [images, SUMS, C] */
+    gate_gradient gradient;
+} job;
+
+static job job_of(const mg_op_call *c) {
+    const int64_t *x = c->x_shape[NORM_X].dim;
+    job j = {.n = norm_of(c),
+             .c = c,
+             .images = x[0],
+             .pixels = x[1] * x[2],
+             .rows = x[0] * x[1] * x[2],
+             .channels = x[3],
+             .squeezed = c->x_shape[W1].dim[1],
+             .out = c->x_shape[W].dim[1],
+             .slabs = ceil_div(x[3], SLAB)};
+    j.image_blocks = ceil_div(j.pixels, BLOCK_ROWS);
+    j.chunks = partial_count(j.slabs, j.images * j.image_blocks);
+    j.piece_rows = j.rows >= 32 * 112 ? 112 : 56; /* eight AVX-512 tiles, or four */
+    if (!c->save) return j;
+    j.mean = (float *)c->save + 2 * j.channels;
+    j.u = j.mean + j.images * j.channels;
+    j.gate = j.u + j.images * j.squeezed;
+    return j;
+}
+
+/* --- forward ---------------------------------------------------------------------------------- */
+
+/* s of `rows` rows from row `first` on, n channels per vector, times the gate of the row's image if
+ * one is given; or, without `z`, added to sum. */
+MG_INLINE void activate(const job *j, int64_t first, int64_t rows, int64_t ch, int n,
+                        const float *gate, float *z, v16 *sum) {
+    norm_lanes l = norm_load(&j->n, ch, n);
+    const float *x = j->n.x + first * j->channels + ch;
+    for (int64_t r = 0; r < rows; r++) {
+        v16 s = v16_silu(norm_apply(&l, v16_load_some(x + r * j->channels, n)));
+        if (!z) *sum = v16_add(*sum, s);
+        else v16_store_some(z + r * Z_ROW, v16_mul(s, v16_load_some(gate + ch, n)), n);
+    }
+}
+
+static void means_chunk(void *arg, int64_t piece, int thread) {
+    (void)thread;
+    const job *j = arg;
+    int64_t chunks = ceil_div(j->pixels, ROW_CHUNK), first = piece % chunks * ROW_CHUNK;
+    int64_t rows = min64(ROW_CHUNK, j->pixels - first);
+    first += piece / chunks * j->pixels;
+    for (int64_t ch = 0; ch < j->channels; ch += V16) {
+        int n = (int)min64(V16, j->channels - ch);
+        v16 sum = v16_zero();
+        if (n == V16) activate(j, first, rows, ch, V16, NULL, NULL, &sum);
+        else activate(j, first, rows, ch, n, NULL, NULL, &sum);
+        v16_store_n(j->partial + piece * j->channels + ch, sum, n);
+    }
+}
+
+static void gate_image(void *arg, int64_t image, int thread) {
+    (void)thread;
+    const job *j = arg;
+    const mg_op_call *c = j->c;
+    image_sums s = {
+        .images = j->images, .pixels = j->pixels, .channels = j->channels, .partial = j->partial};
+    float *mean = j->mean + image * j->channels;
+    for (int64_t ch = 0; ch < j->channels; ch++)
+        mean[ch] = (float)(image_sum(&s, image, ch) / (double)j->pixels);
+    gate_weights w = {c->x[W1], c->x[B1], c->x[W2], c->x[B2], j->channels, j->squeezed};
+    gate_forward(&w, mean, j->u + image * j->squeezed, j->z + image * j->squeezed,
+                 j->gate + image * j->channels);
+}
+
+static void pack_w(void *arg, int64_t panel, int thread) {
+    (void)thread;
+    const job *j = arg;
+    pack_panel(j->c->x[W], j->out, j->channels, j->out, panel,
+               j->packed + panel * j->channels * PANEL);
+}
+
+/* z of rows [first, first + rows), channels [k, k + steps); rows may belong to several images. */
+static void fill_z(const job *j, int64_t first, int64_t rows, int64_t k, int64_t steps, float *z) {
+    for (int64_t r = 0; r < rows;) {
+        int64_t image = (first + r) / j->pixels;
+        int64_t count = min64((image + 1) * j->pixels - first, rows) - r;
+        const float *gate = j->gate + image * j->channels;
+        for (int64_t ch = 0; ch < steps; ch += V16) {
+            int n = (int)min64(V16, steps - ch);
+            float *to = z + r * Z_ROW + ch;
+            if (n == V16) activate(j, first + r, count, k + ch, V16, gate, to, NULL);
+            else activate(j, first + r, count, k + ch, n, gate, to, NULL);
+        }
+        r += count;
+    }
+}
+
+static void project_piece(void *arg, int64_t piece, int thread) {
+    const job *j = arg;
+    int64_t first = piece * j->piece_rows, rows = min64(j->piece_rows, j->rows - first);
+    float *z = j->z + thread * 112 * Z_ROW;
+    for (int64_t k = 0; k < j->channels; k += DEPTH) {
+        int64_t steps = min64(DEPTH, j->channels - k);
+        fill_z(j, first, rows, k, steps, z);
+        for (int64_t p = 0; p < panels_of(j->out); p++) {
+            gemm_c to = {.data = (float *)j->c->y + first * j->out + p * PANEL, .row = j->out};
+            gemm_panel((gemm_a){z, Z_ROW, 1, false}, rows,
+                       j->packed + (p * j->channels + k) * PANEL, steps, to,
+                       (int)min64(PANEL, j->out - p * PANEL), k == 0, k + steps == j->channels);
+        }
+    }
+}
+
+static int64_t forward_parts(const job *j, int threads, int64_t *part) {
+    part[0] = packed_count(j->channels, j->out);
+    part[1] = image_sums_floats(j->images, j->pixels, j->channels);
+    int64_t z = threads * 112 * Z_ROW, h = j->images * j->squeezed;
+    part[2] = norm_floats(&j->n) > (z > h ? z : h) ? norm_floats(&j->n) : z > h ? z : h;
+    return part[0] + part[1] + part[2];
+}
+
+static void forward(const mg_op_call *c) {
+    job j = job_of(c);
+    int64_t part[3];
+    forward_parts(&j, mg_pool_threads(c->pool), part);
+    j.packed = c->scratch;
+    j.partial = j.packed + part[0];
+    j.z = j.partial + part[1];
+    norm_statistics(&j.n, j.z);
+    mg_parallel_for(c->pool, j.images * ceil_div(j.pixels, ROW_CHUNK), means_chunk, &j);
+    mg_parallel_for(c->pool, j.images, gate_image, &j);
+    mg_parallel_for(c->pool, panels_of(j.out), pack_w, &j);
+    mg_parallel_for(c->pool, ceil_div(j.rows, j.piece_rows), project_piece, &j);
+}
+
+/* --- backward --------------------------------------------------------------------------------- */
+
+enum { TILE = BLOCK_ROWS * SLAB, THREAD_FLOATS = 2 * TILE + BLOCK_ROWS * PANEL };
+
+typedef struct block {
+    int64_t image, first, rows; /* first: of the whole batch */
+} block;
+
+static block block_of(const job *j, int64_t number) {
+    int64_t image = number / j->image_blocks, at = number % j->image_blocks * BLOCK_ROWS;
+    return (block){image, image * j->pixels + at, min64(BLOCK_ROWS, j->pixels - at)};
+}
+
+static void pack_w_transposed(void *arg, int64_t panel, int thread) {
+    (void)thread;
+    const job *j = arg;
+    pack_panel_transposed(j->c->x[W], j->out, j->out, j->channels, panel,
+                          j->packed + panel * j->out * PANEL);
+}
+
+/* dz of one block and slab into a tile. */
+static void make_dz(const job *j, const block *b, int64_t ch, int64_t width, float *tile) {
+    const float *dy = (const float *)j->c->dy + b->first * j->out;
+    for (int64_t k = 0; k < j->out; k += DEPTH) {
+        int64_t steps = min64(DEPTH, j->out - k);
+        for (int64_t n = 0; n < width; n += PANEL) {
+            gemm_c to = {.data = tile + n, .row = SLAB};
+            gemm_panel((gemm_a){dy + k, j->out, 1, n == 0}, b->rows,
+                       j->packed + (ch + n) / PANEL * j->out * PANEL + k * PANEL, steps, to,
+                       (int)min64(PANEL, width - n), k == 0, k + steps == j->out);
+        }
+    }
+}
+
+/* One vector of channels of a block: z from x, the five sums, and dz to where the second pass finds
+ * it. */
+MG_INLINE void meet_x(const job *j, const block *b, int64_t ch, int n, const float *dz, float *z,
+                      float *sums) {
+    const v16 one = v16_set(1);
+    norm_lanes l = norm_load(&j->n, ch, n);
+    v16 gate = v16_load_n(j->gate + b->image * j->channels + ch, n), sum[SUMS];
+    const float *x = j->n.x + b->first * j->channels + ch;
+    float *store = j->dz ? j->dz + b->first * j->channels + ch : NULL;
+    for (int i = 0; i < SUMS; i++) sum[i] = v16_zero();
+    for (int64_t r = 0; r < b->rows; r++) {
+        v16 a = v16_load_some(x + r * j->channels, n), g = v16_load_some(dz + r * SLAB, n);
+        v16 u = norm_apply(&l, a), h = norm_unit(&l, a), p = v16_sigmoid(u), s = v16_mul(u, p);
+        v16 slope = v16_mul(p, v16_fma(u, v16_sub(one, p), one)), gs = v16_mul(g, slope);
+        v16_store_some(z + r * SLAB, v16_mul(s, gate), n);
+        if (store) v16_store_some(store + r * j->channels, g, n);
+        sum[DZ_SLOPE] = v16_add(sum[DZ_SLOPE], gs);
+        sum[SLOPE] = v16_add(sum[SLOPE], slope);
+        sum[DZ_SLOPE_H] = v16_fma(gs, h, sum[DZ_SLOPE_H]);
+        sum[SLOPE_H] = v16_fma(slope, h, sum[SLOPE_H]);
+        sum[DZ_S] = v16_fma(g, s, sum[DZ_S]);
+    }
+    for (int i = 0; i < SUMS; i++) v16_store_n(sums + i * j->channels + ch, sum[i], n);
+}
+
+/* partial += z^T dy for one slab; `first` when there is nothing to add to. */
+static void add_dw(const job *j, const block *b, const float *z, int64_t width, float *panel,
+                   float *partial, bool first) {
+    const float *dy = (const float *)j->c->dy + b->first * j->out;
+    for (int64_t p = 0; p < panels_of(j->out); p++) {
+        gemm_c to = {.data = partial + p * PANEL, .row = j->out, .accumulate = !first};
+        pack_panel(dy, j->out, b->rows, j->out, p, panel);
+        gemm_panel((gemm_a){z, 1, SLAB, false}, width, panel, b->rows, to,
+                   (int)min64(PANEL, j->out - p * PANEL), true, true);
+    }
+}
+
+static void backward_piece(void *arg, int64_t piece, int thread) {
+    const job *j = arg;
+    int64_t chunk = piece / j->slabs, ch = piece % j->slabs * SLAB;
+    int64_t width = min64(SLAB, j->channels - ch), all = j->images * j->image_blocks;
+    int64_t each = ceil_div(all, j->chunks), begin = chunk * each, end = min64(begin + each, all);
+    float *dz = j->tiles + thread * (int64_t)THREAD_FLOATS, *z = dz + TILE, *panel = z + TILE;
+    float *partial = j->partial + (chunk * j->channels + ch) * j->out;
+    if (begin >= end) memset(partial, 0, (size_t)(width * j->out) * sizeof *partial);
+    for (int64_t k = begin; k < end; k++) {
+        block b = block_of(j, k);
+        float *sums = j->sums + k * SUMS * j->channels;
+        make_dz(j, &b, ch, width, dz);
+        for (int64_t i = 0; i < width; i += V16) {
+            int n = (int)min64(V16, width - i);
+            if (n == V16) meet_x(j, &b, ch + i, V16, dz + i, z + i, sums);
+            else meet_x(j, &b, ch + i, n, dz + i, z + i, sums);
+        }
+        if (j->c->dx[W]) add_dw(j, &b, z, width, panel, partial, k == begin);
+    }
+}
+
+static void combine_row(void *arg, int64_t ch, int thread) {
+    (void)thread;
+    const job *j = arg;
+    add_partials(j->partial + ch * j->out, j->chunks, j->channels * j->out, j->out,
+                 (float *)j->c->dx[W] + ch * j->out);
+}
+
+/* The sums of one image, and what the gate makes of them. */
+static void gradient_image(void *arg, int64_t image, int thread) {
+    (void)thread;
+    const job *j = arg;
+    double *total = j->image_sum + image * SUMS * j->channels;
+    for (int64_t i = 0; i < SUMS * j->channels; i++) {
+        total[i] = 0;
+        for (int64_t b = 0; b < j->image_blocks; b++)
+            total[i] += (double)j->sums[(image * j->image_blocks + b) * SUMS * j->channels + i];
+    }
+    for (int64_t ch = 0; ch < j->channels; ch++)
+        j->gradient.dt[image * j->channels + ch] = (float)total[DZ_S * j->channels + ch];
+    gate_gradient_image(&j->gradient, image);
+}
+
+/* dmean / P: what every pixel of an image gets through the mean. */
+static float share(const job *j, int64_t image, int64_t ch) {
+    return j->gradient.dmean[image * j->channels + ch] / (float)j->pixels;
+}
+
+static void norm_sums(void *arg, int64_t lane_block, int thread) {
+    (void)thread;
+    const job *j = arg;
+    int64_t c = j->channels;
+    for (int64_t ch = lane_block * V16; ch < min64((lane_block + 1) * V16, c); ch++) {
+        double sum = 0, sum_h = 0;
+        for (int64_t i = 0; i < j->images; i++) {
+            const double *total = j->image_sum + i * SUMS * c + ch;
+            double a = (double)j->gate[i * c + ch], m = (double)share(j, i, ch);
+            sum += a * total[DZ_SLOPE * c] + m * total[SLOPE * c];
+            sum_h += a * total[DZ_SLOPE_H * c] + m * total[SLOPE_H * c];
+        }
+        norm_note_sums(&j->n, ch, sum, sum_h);
+    }
+}
+
+MG_INLINE void dx_lanes(const job *j, const block *b, int64_t ch, int n, bool fresh) {
+    norm_lanes l = norm_load(&j->n, ch, n);
+    v16 gate = v16_load_n(j->gate + b->image * j->channels + ch, n);
+    v16 dmean = v16_div(v16_load_n(j->gradient.dmean + b->image * j->channels + ch, n),
+                        v16_set((float)j->pixels));
+    v16 mean_dy = v16_load_n(j->n.mean_dy + ch, n), mean_h = v16_load_n(j->n.mean_dy_h + ch, n);
+    int64_t at = b->first * j->channels + ch;
+    float *dx = (float *)j->c->dx[NORM_X] + at;
+    for (int64_t r = 0; r < b->rows * j->channels; r += j->channels) {
+        v16 a = v16_load_some(j->n.x + at + r, n), g = v16_load_some(j->dz + at + r, n);
+        v16 dn = v16_mul(v16_fma(g, gate, dmean), gate_silu_slope(norm_apply(&l, a)));
+        v16 onto = v16_load_onto(fresh, dx + r, n);
+        v16 y = norm_gradient(&l, dn, norm_unit(&l, a), mean_dy, mean_h, onto);
+        v16_store_some(dx + r, y, n);
+    }
+}
+
+static void dx_block(void *arg, int64_t number, int thread) {
+    (void)thread;
+    const job *j = arg;
+    block b = block_of(j, number);
+    bool fresh = j->c->overwrite & 1;
+    for (int64_t ch = 0; ch < j->channels; ch += V16) {
+        int n = (int)min64(V16, j->channels - ch);
+        if (n == V16 && fresh) dx_lanes(j, &b, ch, V16, true);
+        else dx_lanes(j, &b, ch, n, fresh);
+    }
+}
+
+/* dz needs a tensor of its own unless it can be put where dx will be. */
+static bool dz_apart(const mg_op_call *c) { return c->dx[NORM_X] && !(c->overwrite & 1); }
+
+/* Floats of the parts of scratch, in order. */
+static int64_t backward_parts(const job *j, int threads, int64_t *part) {
+    int64_t all = j->images * j->image_blocks;
+    part[0] = 2 * j->images * SUMS * j->channels; /* doubles */
+    part[1] = packed_count(j->out, j->channels);
+    part[2] = threads * (int64_t)THREAD_FLOATS;
+    part[3] = all * SUMS * j->channels;
+    part[4] = j->chunks * j->channels * j->out;
+    part[5] = 2 * j->channels + gate_gradient_floats(j->images, j->channels, j->squeezed);
+    part[6] = dz_apart(j->c) ? j->rows * j->channels : 0;
+    int64_t total = 0;
+    for (int i = 0; i < 7; i++) total += part[i];
+    return total;
+}
+
+static void backward_memory(job *j) {
+    const mg_op_call *c = j->c;
+    int64_t part[7];
+    backward_parts(j, mg_pool_threads(c->pool), part);
+    j->image_sum = c->scratch;
+    j->packed = (float *)c->scratch + part[0];
+    j->tiles = j->packed + part[1];
+    j->sums = j->tiles + part[2];
+    j->partial = j->sums + part[3];
+    j->n.mean_dy = j->partial + part[4];
+    j->n.mean_dy_h = j->n.mean_dy + j->channels;
+    j->gradient = (gate_gradient){.w1 = c->x[W1],
+                                  .w2 = c->x[W2],
+                                  .images = j->images,
+                                  .channels = j->channels,
+                                  .squeezed = j->squeezed,
+                                  .mean = j->mean,
+                                  .u = j->u,
+                                  .gate = j->gate,
+                                  .dw1 = c->dx[W1],
+                                  .dw2 = c->dx[W2]};
+    gate_gradient_use(&j->gradient, j->n.mean_dy_h + j->channels);
+    j->dz = dz_apart(c) ? j->n.mean_dy + part[5] : c->dx[NORM_X];
+}
+
+static void backward(const mg_op_call *c) {
+    job j = job_of(c);
+    backward_memory(&j);
+    mg_parallel_for(c->pool, panels_of(j.channels), pack_w_transposed, &j);
+    mg_parallel_for(c->pool, j.chunks * j.slabs, backward_piece, &j);
+    mg_parallel_for(c->pool, j.images, gradient_image, &j);
+    gate_gradient_weights(&j.gradient, c->pool, c->dx[B1], c->dx[B2]);
+    mg_parallel_for(c->pool, ceil_div(j.channels, V16), norm_sums, &j);
+    if (c->dx[W]) mg_parallel_for(c->pool, j.channels, combine_row, &j);
+    if (c->dx[NORM_X]) mg_parallel_for(c->pool, j.images * j.image_blocks, dx_block, &j);
+}
+
+static size_t scratch_bytes(const mg_op_call *c, bool back, int threads) {
+    job j = job_of(c);
+    int64_t part[7];
+    return (size_t)(back ? backward_parts(&j, threads, part) : forward_parts(&j, threads, part)) *
+           sizeof(float);
+}
+
+extern MG_CPU_KERNELS(norm_gate_project);
+MG_CPU_KERNELS(norm_gate_project) = {forward, backward, scratch_bytes, 1};
