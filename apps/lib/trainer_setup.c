@@ -295,10 +295,9 @@ mg_status mg_trainer_create(mg_trainer *t, mg_error *err) {
     if (!t->ctx) return mg_fail(err, MG_ERR_MEMORY, "out of memory");
     mg_context_use(t->ctx, device, plugin);
     int precision = strcmp(mg_train.precision, "bf16") == 0 ? 2 : mg_train.precision[0] == 't';
-    if (precision && !plugin)
+    if (precision == 1 && !plugin)
         return mg_fail(err, MG_ERR_ARG,
-                       "--precision %s is for --device cuda: on the CPU training is f32",
-                       mg_train.precision);
+                       "--precision tf32 is for --device cuda: the CPU knows f32 and bf16");
     if (plugin) {
         plugin->gemm_precision(precision);
         char text[200];
@@ -309,6 +308,7 @@ mg_status mg_trainer_create(mg_trainer *t, mg_error *err) {
     mg_train.threads = mg_pool_threads(t->pool);
     s = create_network(t, err);
     if (!s) s = create_optimizer(t, err);
+    if (!s) t->net->bf16 = precision == 2 && !plugin;
     if (!s) mg_efficientnet_fold(t->ctx, t->net, 0, MG_STAGE_CLASSIFIER);
     if (!s) s = check_memory(t, err);
     if (!s && mg_train.resume && exists)

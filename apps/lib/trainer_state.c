@@ -153,6 +153,7 @@ static mg_status load_network(mg_trainer *t, const mg_weights *file, mg_error *e
 mg_status mg_trainer_load_best(mg_trainer *t, mg_error *err) {
     mg_weights *file = mg_weights_open(mg_trainer_path("best.safetensors"), err);
     if (!file) return err->code;
+    t->net->bf16 = false; /* what is reported is what apps/predict will say */
     mg_status s = load_network(t, file, err);
     mg_card card;
     const char *text = mg_weights_metadata(file, "mammograd");

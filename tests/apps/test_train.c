@@ -46,6 +46,36 @@ Test(train, same_bytes_for_any_thread_count, .timeout = 120) {
     shell("rm -rf %s", folder);
 }
 
+/* Frozen stages and validation in bfloat16: still the same bytes for any thread count, another run
+ * than in f32, and tf32 refused where there is no GPU. */
+Test(train, frozen_stages_in_bfloat16, .timeout = 120) {
+    char *folder = phantom(scratch_folder());
+    char from[700];
+    snprintf(from, sizeof from, "--pretrained %s/base/best.safetensors --unfreeze 2 --epochs 1",
+             folder);
+    char options[3][800];
+    snprintf(options[0], sizeof options[0], "%s --threads 1 --precision bf16", from);
+    snprintf(options[1], sizeof options[1], "%s --threads 3 --precision bf16", from);
+    snprintf(options[2], sizeof options[2], "%s --threads 1", from);
+    cr_assert_eq(train(folder, "base", "--epochs 1 --threads 2"), 0);
+    for (int i = 0; i < 3; i++) {
+        const char *run[] = {"half", "half3", "full"};
+        int failed = train(folder, run[i], options[i]);
+        cat_if(failed, folder, run[i]);
+        cr_assert_eq(failed, 0);
+    }
+    char a[600], b[600], c[600];
+    snprintf(a, sizeof a, "%s/half", folder), snprintf(b, sizeof b, "%s/half3", folder);
+    snprintf(c, sizeof c, "%s/full", folder);
+    cr_expect(same_file(a, b, "best.safetensors") && same_file(a, b, "metrics.csv"));
+    cr_expect(!same_file(a, c, "metrics.csv"), "bf16 changed nothing");
+    cr_expect_eq(train(folder, "none", "--precision tf32"), 1);
+    char *said = slurp(folder, "none.out", NULL);
+    cr_expect(said && strstr(said, "tf32 is for --device cuda"), "said %s", said);
+    free(said);
+    shell("rm -rf %s", folder);
+}
+
 /* Starts a run, kills it with `number` after a random time; true when it had ended by itself. */
 static bool run_and_kill(const char *folder, const char *options, int number,
                          unsigned milliseconds) {
