@@ -16,17 +16,20 @@ static job job_of(const mg_op_call *c) {
     return j;
 }
 
+MG_INLINE void normalise_lanes(const norm *n, int64_t row, int64_t ch, int count) {
+    int64_t i = row * n->channels + ch;
+    norm_lanes l = norm_load(n, ch, count);
+    v16_store_some((float *)n->c->y + i, norm_apply(&l, v16_load_some(n->x + i, count)), count);
+}
+
 static void normalise_chunk(void *arg, int64_t chunk, int thread) {
     (void)thread;
     const norm *n = arg;
-    int64_t begin = chunk * ROW_CHUNK * n->channels, rows = norm_chunk_rows(n, chunk);
-    const float *x = n->x + begin;
-    float *y = (float *)n->c->y + begin;
-    for (int64_t ch = 0; ch < n->channels; ch += V16) {
-        int count = (int)min64(V16, n->channels - ch);
-        norm_lanes l = norm_load(n, ch, count);
-        for (int64_t i = ch; i < rows * n->channels; i += n->channels)
-            v16_store_some(y + i, norm_apply(&l, v16_load_some(x + i, count)), count);
+    int64_t first = chunk * ROW_CHUNK, end = first + norm_chunk_rows(n, chunk);
+    for (int64_t row = first; row < end; row++) {
+        int64_t ch = 0;
+        for (; ch + V16 <= n->channels; ch += V16) normalise_lanes(n, row, ch, V16);
+        if (ch < n->channels) normalise_lanes(n, row, ch, (int)(n->channels - ch));
     }
 }
 
@@ -38,25 +41,42 @@ static void forward(const mg_op_call *c) {
 
 /* --- backward --------------------------------------------------------------------------------- */
 
-/* sum dy and sum dy h of one chunk. */
+/* sum dy and sum dy h of `vectors` x n channels of one chunk. */
+MG_INLINE void gradient_sums_block(const job *j, int64_t chunk, int64_t ch, const int vectors,
+                                   int count) {
+    const norm *n = &j->n;
+    int64_t begin = chunk * ROW_CHUNK * n->channels + ch, rows = norm_chunk_rows(n, chunk);
+    const float *x = n->x + begin, *dy = (const float *)n->c->dy + begin;
+    norm_lanes l[COLUMN_VECTORS];
+    v16 sum[COLUMN_VECTORS], sum_h[COLUMN_VECTORS];
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; v++) {
+        l[v] = norm_load(n, ch + v * V16, count);
+        sum[v] = sum_h[v] = v16_zero();
+    }
+    for (int64_t i = 0; i < rows * n->channels; i += n->channels)
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; v++) {
+            v16 g = v16_load_some(dy + i + v * V16, count);
+            v16 h = norm_unit(&l[v], v16_load_some(x + i + v * V16, count));
+            sum[v] = v16_add(sum[v], g);
+            sum_h[v] = v16_fma(g, h, sum_h[v]);
+        }
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; v++) {
+        v16_store_n(j->sum_dy + chunk * n->channels + ch + v * V16, sum[v], count);
+        v16_store_n(j->sum_dy_h + chunk * n->channels + ch + v * V16, sum_h[v], count);
+    }
+}
+
 static void gradient_sums_chunk(void *arg, int64_t chunk, int thread) {
     (void)thread;
     const job *j = arg;
-    const norm *n = &j->n;
-    int64_t begin = chunk * ROW_CHUNK * n->channels, rows = norm_chunk_rows(n, chunk);
-    const float *x = n->x + begin, *dy = (const float *)n->c->dy + begin;
-    for (int64_t ch = 0; ch < n->channels; ch += V16) {
-        int count = (int)min64(V16, n->channels - ch);
-        norm_lanes l = norm_load(n, ch, count);
-        v16 sum = v16_zero(), sum_h = v16_zero();
-        for (int64_t i = ch; i < rows * n->channels; i += n->channels) {
-            v16 g = v16_load_some(dy + i, count);
-            sum = v16_add(sum, g);
-            sum_h = v16_fma(g, norm_unit(&l, v16_load_some(x + i, count)), sum_h);
-        }
-        v16_store_n(j->sum_dy + chunk * n->channels + ch, sum, count);
-        v16_store_n(j->sum_dy_h + chunk * n->channels + ch, sum_h, count);
-    }
+    int64_t ch = 0, channels = j->n.channels;
+    for (; ch + COLUMN_VECTORS * V16 <= channels; ch += COLUMN_VECTORS * V16)
+        gradient_sums_block(j, chunk, ch, COLUMN_VECTORS, V16);
+    for (; ch < channels; ch += V16)
+        gradient_sums_block(j, chunk, ch, 1, (int)min64(V16, channels - ch));
 }
 
 static void finish_gradient_sums(void *arg, int64_t block, int thread) {

@@ -169,20 +169,24 @@ MG_INLINE v16 norm_gradient(const norm_lanes *l, v16 g, v16 h, v16 mean_dy, v16 
     return v16_fma(l->scale, v16_fnma(h, mean_dy_h, v16_sub(g, mean_dy)), onto);
 }
 
+MG_INLINE void norm_dx_lanes(const norm *n, int64_t row, int64_t ch, int count, bool fresh) {
+    int64_t i = row * n->channels + ch;
+    norm_lanes l = norm_load(n, ch, count);
+    v16 mean_dy = v16_load_n(n->mean_dy + ch, count);
+    v16 mean_h = v16_load_n(n->mean_dy_h + ch, count);
+    v16 h = norm_unit(&l, v16_load_some(n->x + i, count)), g = v16_load_some(n->dy + i, count);
+    float *dx = (float *)n->c->dx[NORM_X] + i;
+    v16 onto = v16_load_onto(fresh, dx, count);
+    v16_store_some(dx, norm_gradient(&l, g, h, mean_dy, mean_h, onto), count);
+}
+
+/* Row by row, as memory is read fastest: what belongs to a channel comes from L1 each time. */
 MG_INLINE void norm_dx_rows(const norm *n, int64_t chunk, bool fresh) {
-    int64_t begin = chunk * ROW_CHUNK * n->channels, rows = norm_chunk_rows(n, chunk);
-    const float *x = n->x + begin, *dy = n->dy + begin;
-    float *dx = (float *)n->c->dx[NORM_X] + begin;
-    for (int64_t ch = 0; ch < n->channels; ch += V16) {
-        int count = (int)min64(V16, n->channels - ch);
-        norm_lanes l = norm_load(n, ch, count);
-        v16 mean_dy = v16_load_n(n->mean_dy + ch, count);
-        v16 mean_h = v16_load_n(n->mean_dy_h + ch, count);
-        for (int64_t i = ch; i < rows * n->channels; i += n->channels) {
-            v16 h = norm_unit(&l, v16_load_some(x + i, count)), g = v16_load_some(dy + i, count);
-            v16 onto = v16_load_onto(fresh, dx + i, count);
-            v16_store_some(dx + i, norm_gradient(&l, g, h, mean_dy, mean_h, onto), count);
-        }
+    int64_t first = chunk * ROW_CHUNK, end = first + norm_chunk_rows(n, chunk);
+    for (int64_t row = first; row < end; row++) {
+        int64_t ch = 0;
+        for (; ch + V16 <= n->channels; ch += V16) norm_dx_lanes(n, row, ch, V16, fresh);
+        if (ch < n->channels) norm_dx_lanes(n, row, ch, (int)(n->channels - ch), fresh);
     }
 }
 

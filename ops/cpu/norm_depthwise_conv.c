@@ -20,7 +20,7 @@
 #include "ops/cpu/norm.h"
 
 enum { W = NORM_RUNNING_VAR + 1 };
-enum { GROUP = 64, BAND = 32, NORM_VECTORS = 2 };
+enum { GROUP = 64, BAND = 32, NORM_VECTORS = 4 };
 
 typedef struct job {
     norm n;
@@ -134,10 +134,10 @@ MG_INLINE void activate_row(const piece *p, int64_t row, const int vectors, cons
     const float *x = j->n.x + offset_of(p, row) + ch;
     float *s = ring_row(p, row) + ch;
     norm_lanes l[NORM_VECTORS];
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int v = 0; v < vectors; v++) l[v] = norm_load(&j->n, p->channel + ch + v * V16, n);
     for (int64_t q = 0; q < j->width; q++)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int v = 0; v < vectors; v++) {
             v16 a = v16_load_some(x + q * j->channels + v * V16, n);
             v16_store_some(s + q * GROUP + v * V16, v16_silu(norm_apply(&l[v], a)), n);
@@ -153,13 +153,13 @@ MG_INLINE void gradient_row(const piece *p, int64_t row, const int vectors, cons
     float *s = ring_row(p, row) + ch, *dn = j->dn ? j->dn + offset_of(p, row) + ch : NULL;
     norm_lanes l[NORM_VECTORS];
     v16 sum[NORM_VECTORS], sum_h[NORM_VECTORS];
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int v = 0; v < vectors; v++) {
         l[v] = norm_load(&j->n, p->channel + ch + v * V16, n);
         sum[v] = sum_h[v] = v16_zero();
     }
     for (int64_t q = 0; q < j->width; q++)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int v = 0; v < vectors; v++) {
             v16 a = v16_load_some(x + q * j->channels + v * V16, n), z = norm_apply(&l[v], a);
             v16 gate = v16_sigmoid(z), h = norm_unit(&l[v], a);
@@ -170,7 +170,7 @@ MG_INLINE void gradient_row(const piece *p, int64_t row, const int vectors, cons
             sum[v] = v16_add(sum[v], g);
             sum_h[v] = v16_fma(g, h, sum_h[v]);
         }
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int v = 0; v < vectors; v++) {
         float *to = p->sum_dn + ch + v * V16, *to_h = p->sum_dn_h + ch + v * V16;
         v16_store_some(to, v16_add(v16_load_some(to, n), sum[v]), n);

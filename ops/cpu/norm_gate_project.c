@@ -69,32 +69,37 @@ static job job_of(const mg_op_call *c) {
 
 /* --- forward ---------------------------------------------------------------------------------- */
 
-/* s of `rows` rows from row `first` on, n channels per vector, times the gate of the row's image if
- * one is given; or, without `z`, added to sum. */
-MG_INLINE void activate(const job *j, int64_t first, int64_t rows, int64_t ch, int n,
-                        const float *gate, float *z, v16 *sum) {
+/* s = silu(n) of n channels from ch on, where x points. */
+MG_INLINE v16 activated(const job *j, const float *x, int64_t ch, int n) {
     norm_lanes l = norm_load(&j->n, ch, n);
-    const float *x = j->n.x + first * j->channels + ch;
-    for (int64_t r = 0; r < rows; r++) {
-        v16 s = v16_silu(norm_apply(&l, v16_load_some(x + r * j->channels, n)));
-        if (!z) *sum = v16_add(*sum, s);
-        else v16_store_some(z + r * Z_ROW, v16_mul(s, v16_load_some(gate + ch, n)), n);
-    }
+    return v16_silu(norm_apply(&l, v16_load_some(x, n)));
+}
+
+/* Sums of s over `rows` rows, for vectors x n channels from ch on. */
+MG_INLINE void sum_activated(const job *j, const float *x, int64_t rows, int64_t ch,
+                             const int vectors, int n, float *out) {
+    v16 sum[COLUMN_VECTORS];
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; v++) sum[v] = v16_zero();
+    for (int64_t r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; v++)
+            sum[v] = v16_add(sum[v], activated(j, x + r * j->channels + v * V16, ch + v * V16, n));
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; v++) v16_store_some(out + v * V16, sum[v], n);
 }
 
 static void means_chunk(void *arg, int64_t piece, int thread) {
     (void)thread;
     const job *j = arg;
-    int64_t chunks = ceil_div(j->pixels, ROW_CHUNK), first = piece % chunks * ROW_CHUNK;
+    int64_t chunks = ceil_div(j->pixels, ROW_CHUNK), first = piece % chunks * ROW_CHUNK, ch = 0;
     int64_t rows = min64(ROW_CHUNK, j->pixels - first);
-    first += piece / chunks * j->pixels;
-    for (int64_t ch = 0; ch < j->channels; ch += V16) {
-        int n = (int)min64(V16, j->channels - ch);
-        v16 sum = v16_zero();
-        if (n == V16) activate(j, first, rows, ch, V16, NULL, NULL, &sum);
-        else activate(j, first, rows, ch, n, NULL, NULL, &sum);
-        v16_store_n(j->partial + piece * j->channels + ch, sum, n);
-    }
+    const float *x = j->n.x + (first + piece / chunks * j->pixels) * j->channels;
+    float *out = j->partial + piece * j->channels;
+    for (; ch + COLUMN_VECTORS * V16 <= j->channels; ch += COLUMN_VECTORS * V16)
+        sum_activated(j, x + ch, rows, ch, COLUMN_VECTORS, V16, out + ch);
+    for (; ch + V16 <= j->channels; ch += V16) sum_activated(j, x + ch, rows, ch, 1, V16, out + ch);
+    if (ch < j->channels) sum_activated(j, x + ch, rows, ch, 1, (int)(j->channels - ch), out + ch);
 }
 
 static void gate_image(void *arg, int64_t image, int thread) {
@@ -118,19 +123,19 @@ static void pack_w(void *arg, int64_t panel, int thread) {
                j->packed + panel * j->channels * PANEL);
 }
 
+MG_INLINE void z_lanes(const job *j, const float *x, const float *gate, int64_t ch, int n,
+                       float *z) {
+    v16_store_some(z, v16_mul(activated(j, x + ch, ch, n), v16_load_some(gate + ch, n)), n);
+}
+
 /* z of rows [first, first + rows), channels [k, k + steps); rows may belong to several images. */
 static void fill_z(const job *j, int64_t first, int64_t rows, int64_t k, int64_t steps, float *z) {
-    for (int64_t r = 0; r < rows;) {
-        int64_t image = (first + r) / j->pixels;
-        int64_t count = min64((image + 1) * j->pixels - first, rows) - r;
-        const float *gate = j->gate + image * j->channels;
-        for (int64_t ch = 0; ch < steps; ch += V16) {
-            int n = (int)min64(V16, steps - ch);
-            float *to = z + r * Z_ROW + ch;
-            if (n == V16) activate(j, first + r, count, k + ch, V16, gate, to, NULL);
-            else activate(j, first + r, count, k + ch, n, gate, to, NULL);
-        }
-        r += count;
+    for (int64_t r = 0; r < rows; r++, z += Z_ROW) {
+        const float *x = j->n.x + (first + r) * j->channels;
+        const float *gate = j->gate + (first + r) / j->pixels * j->channels;
+        int64_t ch = 0;
+        for (; ch + V16 <= steps; ch += V16) z_lanes(j, x, gate, k + ch, V16, z + ch);
+        if (ch < steps) z_lanes(j, x, gate, k + ch, (int)(steps - ch), z + ch);
     }
 }
 
@@ -192,9 +197,12 @@ static void pack_w_transposed(void *arg, int64_t panel, int thread) {
                           j->packed + panel * j->out * PANEL);
 }
 
-/* dz of one block and slab into a tile. */
+/* dz of one block and slab into a tile. Meanwhile the slab of x is fetched, which is needed next. */
 static void make_dz(const job *j, const block *b, int64_t ch, int64_t width, float *tile) {
     const float *dy = (const float *)j->c->dy + b->first * j->out;
+    for (int64_t r = 0; r < b->rows; r++)
+        for (int64_t i = 0; i < width; i += V16)
+            __builtin_prefetch(j->n.x + (b->first + r) * j->channels + ch + i, 0, 2);
     for (int64_t k = 0; k < j->out; k += DEPTH) {
         int64_t steps = min64(DEPTH, j->out - k);
         for (int64_t n = 0; n < width; n += PANEL) {
@@ -284,11 +292,9 @@ static void gradient_image(void *arg, int64_t image, int thread) {
     for (int64_t ch = 0; ch < j->channels; ch++)
         j->gradient.dt[image * j->channels + ch] = (float)total[DZ_S * j->channels + ch];
     gate_gradient_image(&j->gradient, image);
-}
-
-/* dmean / P: what every pixel of an image gets through the mean. */
-static float share(const job *j, int64_t image, int64_t ch) {
-    return j->gradient.dmean[image * j->channels + ch] / (float)j->pixels;
+    float *dmean = j->gradient.dmean + image * j->channels;
+    for (int64_t ch = 0; ch < j->channels; ch++)
+        dmean[ch] /= (float)j->pixels; /* a pixel's share */
 }
 
 static void norm_sums(void *arg, int64_t lane_block, int thread) {
@@ -299,7 +305,7 @@ static void norm_sums(void *arg, int64_t lane_block, int thread) {
         double sum = 0, sum_h = 0;
         for (int64_t i = 0; i < j->images; i++) {
             const double *total = j->image_sum + i * SUMS * c + ch;
-            double a = (double)j->gate[i * c + ch], m = (double)share(j, i, ch);
+            double a = (double)j->gate[i * c + ch], m = (double)j->gradient.dmean[i * c + ch];
             sum += a * total[DZ_SLOPE * c] + m * total[SLOPE * c];
             sum_h += a * total[DZ_SLOPE_H * c] + m * total[SLOPE_H * c];
         }
@@ -307,33 +313,33 @@ static void norm_sums(void *arg, int64_t lane_block, int thread) {
     }
 }
 
-MG_INLINE void dx_lanes(const job *j, const block *b, int64_t ch, int n, bool fresh) {
+MG_INLINE void dx_lanes(const job *j, int64_t image, int64_t row, int64_t ch, int n, bool fresh) {
     norm_lanes l = norm_load(&j->n, ch, n);
-    v16 gate = v16_load_n(j->gate + b->image * j->channels + ch, n);
-    v16 dmean = v16_div(v16_load_n(j->gradient.dmean + b->image * j->channels + ch, n),
-                        v16_set((float)j->pixels));
+    v16 gate = v16_load_n(j->gate + image * j->channels + ch, n);
+    v16 dmean = v16_load_n(j->gradient.dmean + image * j->channels + ch, n);
     v16 mean_dy = v16_load_n(j->n.mean_dy + ch, n), mean_h = v16_load_n(j->n.mean_dy_h + ch, n);
-    int64_t at = b->first * j->channels + ch;
+    int64_t at = row * j->channels + ch;
     float *dx = (float *)j->c->dx[NORM_X] + at;
-    for (int64_t r = 0; r < b->rows * j->channels; r += j->channels) {
-        v16 a = v16_load_some(j->n.x + at + r, n), g = v16_load_some(j->dz + at + r, n);
-        v16 dn = v16_mul(v16_fma(g, gate, dmean), gate_silu_slope(norm_apply(&l, a)));
-        v16 onto = v16_load_onto(fresh, dx + r, n);
-        v16 y = norm_gradient(&l, dn, norm_unit(&l, a), mean_dy, mean_h, onto);
-        v16_store_some(dx + r, y, n);
+    v16 a = v16_load_some(j->n.x + at, n), g = v16_load_some(j->dz + at, n);
+    v16 dn = v16_mul(v16_fma(g, gate, dmean), gate_silu_slope(norm_apply(&l, a)));
+    v16 onto = v16_load_onto(fresh, dx, n);
+    v16_store_some(dx, norm_gradient(&l, dn, norm_unit(&l, a), mean_dy, mean_h, onto), n);
+}
+
+MG_INLINE void dx_rows(const job *j, int64_t number, bool fresh) {
+    block b = block_of(j, number);
+    for (int64_t r = b.first; r < b.first + b.rows; r++) {
+        int64_t ch = 0;
+        for (; ch + V16 <= j->channels; ch += V16) dx_lanes(j, b.image, r, ch, V16, fresh);
+        if (ch < j->channels) dx_lanes(j, b.image, r, ch, (int)(j->channels - ch), fresh);
     }
 }
 
 static void dx_block(void *arg, int64_t number, int thread) {
     (void)thread;
     const job *j = arg;
-    block b = block_of(j, number);
-    bool fresh = j->c->overwrite & 1;
-    for (int64_t ch = 0; ch < j->channels; ch += V16) {
-        int n = (int)min64(V16, j->channels - ch);
-        if (n == V16 && fresh) dx_lanes(j, &b, ch, V16, true);
-        else dx_lanes(j, &b, ch, n, fresh);
-    }
+    if (j->c->overwrite & 1) dx_rows(j, number, true);
+    else dx_rows(j, number, false);
 }
 
 /* dz needs a tensor of its own unless it can be put where dx will be. */
