@@ -60,6 +60,10 @@ typedef struct mg_efficientnet_options {
     bool norm_inference; /* batch norm of trained stages uses running statistics */
 } mg_efficientnet_options;
 
+/* Stages 1 to 3 stay in f32: with few channels and many pixels they gain least from bfloat16, and
+ * the errors of their few-term sums reach the logit almost undiminished (docs/speed.md). */
+enum { MG_FIRST_BF16_STAGE = 4 };
+
 typedef struct mg_efficientnet {
     mg_arch arch;
     mg_efficientnet_options options;
@@ -69,8 +73,8 @@ typedef struct mg_efficientnet {
     mg_tensor *classifier_w, *classifier_b;
     mg_parameter_info *parameter; /* all of them, torchvision's order */
     int parameters;
-    bool bf16; /* folded stages multiply in bfloat16 (CPU; other devices ignore it); may change
-                  between passes */
+    bool bf16; /* folded stages from MG_FIRST_BF16_STAGE on multiply in bfloat16 (CPU; other
+                  devices ignore it); may change between passes */
     int64_t batches_tracked; /* num_batches_tracked of every batch norm */
     /* Looks at the output of each stage (0 … head) during a forward pass; may be NULL. */
     void (*on_stage)(void *arg, int stage, const mg_tensor *y);

@@ -85,7 +85,7 @@ static mg_tensor *folded_block(mg_context *ctx, const mg_efficientnet *net, mg_b
                                mg_tensor *x) {
     mg_attr attr = b->depthwise.attr;
     attr.residual = b->arch.residual;
-    attr.bf16 = net->bf16;
+    attr.bf16 = net->bf16 && b->arch.stage >= MG_FIRST_BF16_STAGE;
     mg_tensor *in[] = {x,
                        b->expand.folded_weight,
                        b->expand.folded_bias,
