@@ -1,41 +1,44 @@
-/* batch_norm on the GPU: two passes over x, bound by memory.
+/* batch_norm on the GPU, forward: statistics of columns, then a pass that normalises.
  *
  *     training:  m = mean(x), v = mean((x - m)²) over the R = N·H·W rows;   inference: running
  *     h = (x - m) r,  r = 1 / sqrt(v + eps),  y = gamma h + beta
  *     dbeta += sum dy,  dgamma += sum dy h
  *     dx += gamma r (dy - mean(dy) - h mean(dy h));   inference: dx += gamma r dy
  *
- * Sizes: any rows and channels; 16-byte accesses when channels are a multiple of 4.
+ * Sizes: any rows and channels; 16-byte accesses when channels are a multiple of 4. Bound by
+ * memory: x and y once, 8 R C bytes, is the least. cuda/batch_norm.h says when a call walks whole
+ * columns and when chunks of rows, and what that costs.
  *
- * Forward, three launches. (1) statistics: a block walks `chunk` rows of up to 64 channels
- * (cuda/columns.h). Each thread keeps mean and M2 of its rows by Welford's update, which subtracts
- * the running mean before it squares: mean 1000 with spread 1 loses nothing. The row lanes of a
- * block are merged by Chan's formula in a fixed tree (shared memory: 9 KiB), one mean and M2 per
- * channel and chunk go to scratch. (2) finish: chunks are merged in f64, in a fixed order.
- * (3) normalise, with the chunks in reverse: those read last are still in the L2 cache.
+ * Statistics, either way: a thread keeps mean and M2 of its rows by Welford's update, which
+ * subtracts the running mean before it squares: mean 1000 with spread 1 loses nothing. The row
+ * lanes of a block are merged by Chan's formula in a fixed tree.
  *
- * Bytes: x twice and y once, 12 R C, where 8 R C is what any method must move: y needs statistics
- * that need all of x, so that nothing less is possible unless x fits on the chip. Scratch adds 2/r
- * of the 8 R C for chunks of r rows. Backward reads x and dy twice and updates dx.
+ * Whole columns, one launch: 512 threads a block, one block per 8 channels (whole_kernel); 18 KiB
+ * of shared memory. Row lane 0 makes the statistics of its channels, all others wait, then
+ * everybody normalises, from the last row to the first.
+ *
+ * Chunks, three launches: (1) a block of 256 threads walks `chunk` rows of up to 64 channels
+ * (cuda/columns.h), 9 KiB of shared memory; one mean and M2 per channel and chunk go to scratch.
+ * (2) finish: chunks are merged in f64, in a fixed order. (3) normalise, with the chunks in
+ * reverse: those read last are still in the L2 cache. Bytes: 12 R C, and 2 / chunk of 8 R C.
+ *
  * No atomics: partial sums have fixed places, and their number depends on the shape alone.
  * Sources: Ioffe & Szegedy 2015; Welford 1962; Chan, Golub & LeVeque 1983. */
 #include "cuda/batch_norm.h"
 
 enum { X, GAMMA, BETA, RUNNING_MEAN, RUNNING_VAR };
 
-/* --- (1) statistics of chunks ----------------------------------------------------------------- */
+/* --- statistics of a block's rows ------------------------------------------------------------- */
 
-template <int V> static __global__ void __launch_bounds__(MG_COLUMN_THREADS)
-    statistics_kernel(mg_columns g, const float *__restrict__ x, float *__restrict__ chunk_mean,
-                      float *__restrict__ chunk_m2) {
-    MG_SHARED(float, means, [V][MG_COLUMN_THREADS]);
-    MG_SHARED(float, squares, [V][MG_COLUMN_THREADS]);
-    MG_SHARED(int, counts, [MG_COLUMN_THREADS]);
-    const mg_column_place p = mg_column_place_of<V>(g, blockIdx.y);
+/* Mean, M2 and count of every thread's rows go to its places in shared memory. */
+template <int V, int THREADS> __device__ __forceinline__ void
+welford_rows(const mg_columns &g, const mg_column_place &p, const float *__restrict__ x,
+             float (&means)[V][THREADS], float (&squares)[V][THREADS], int (&counts)[THREADS]) {
+    enum { AHEAD = THREADS == MG_WHOLE_THREADS ? 8 : 4 }; /* fewer blocks: more loads each */
     const int t = (int)threadIdx.x;
     mg_lanes<V> mean = mg_splat<V>(0), m2 = mg_splat<V>(0);
     int n = 0;
-#pragma unroll 4
+#pragma unroll AHEAD
     for (int64_t r = p.begin; r < p.end; r += g.row_lanes) {
         const mg_lanes<V> a = mg_load<V>(x + r * g.channels + p.channel);
         const float share = __fdividef(1.0f, (float)++n); /* 2 ulp do no harm here */
@@ -52,6 +55,14 @@ template <int V> static __global__ void __launch_bounds__(MG_COLUMN_THREADS)
         squares[k][t] = m2.v[k];
     }
     counts[t] = n;
+}
+
+/* Row lane 0 finds mean and M2 of the block's rows in its places; it wrote them last itself, so
+ * that no barrier follows. */
+template <int V, int THREADS> __device__ __forceinline__ void
+merge_row_lanes(const mg_columns &g, const mg_column_place &p, float (&means)[V][THREADS],
+                float (&squares)[V][THREADS], int (&counts)[THREADS]) {
+    const int t = (int)threadIdx.x;
     /* Row lanes need not be a power of two: the tree starts at the next one. */
     for (int half = mg_half_of(g.row_lanes); half > 0; half /= 2) {
         __syncthreads();
@@ -67,26 +78,111 @@ template <int V> static __global__ void __launch_bounds__(MG_COLUMN_THREADS)
         }
         counts[t] = a + b;
     }
-    if (p.row_lane > 0 || p.end == 0) return; /* lane 0 wrote its own sums last: no barrier */
-    const int64_t out = (int64_t)blockIdx.y * g.channels + p.channel;
+}
+
+/* Where statistics go. */
+typedef struct statistics {
+    double eps;
+    float momentum;
+    float *running_mean, *running_var, *save;
+} statistics;
+
+/* Keeps mean and variance of one channel; 1 / sqrt(variance + eps) comes back. */
+__device__ __forceinline__ float keep(const statistics &s, int64_t rows, int64_t channels,
+                                      int64_t channel, double mean, double variance) {
+    const float inverse = (float)(1.0 / sqrt(variance + s.eps));
+    s.save[channel] = (float)mean;
+    s.save[channels + channel] = inverse;
+    if (s.momentum > 0) { /* recomputation leaves the running statistics alone */
+        const double n = (double)rows;
+        const float unbiased = (float)(n > 1 ? variance * n / (n - 1) : variance);
+        const float rest = 1 - s.momentum;
+        s.running_mean[channel] = rest * s.running_mean[channel] + s.momentum * (float)mean;
+        s.running_var[channel] = rest * s.running_var[channel] + s.momentum * unbiased;
+    }
+    return inverse;
+}
+
+/* --- normalising a thread's rows -------------------------------------------------------------- */
+
+template <int V> __device__ __forceinline__ void
+normalise_rows(const mg_columns &g, const mg_column_place &p, bool reverse, const mg_lanes<V> &mean,
+               const mg_lanes<V> &inverse, const float *__restrict__ x,
+               const float *__restrict__ gamma, const float *__restrict__ beta,
+               float *__restrict__ y) {
+    const mg_column_walk w = mg_column_walk_of(g, p, reverse);
+    const mg_lanes<V> shift = mg_load<V>(beta + p.channel);
+    mg_lanes<V> scale = mg_load<V>(gamma + p.channel);
+    int64_t r = w.first;
+#pragma unroll
+    for (int k = 0; k < V; k++) scale.v[k] *= inverse.v[k];
+#pragma unroll 4
+    for (int64_t n = 0; n < w.count; n++, r += w.step) {
+        const int64_t i = r * g.channels + p.channel;
+        mg_lanes<V> a = mg_load<V>(x + i);
+#pragma unroll
+        for (int k = 0; k < V; k++) a.v[k] = fmaf(a.v[k] - mean.v[k], scale.v[k], shift.v[k]);
+        mg_store(y + i, a);
+    }
+}
+
+/* --- whole columns ---------------------------------------------------------------------------- */
+
+template <int V> static __global__ void __launch_bounds__(MG_WHOLE_THREADS)
+    whole_kernel(mg_columns g, const float *__restrict__ x, const float *__restrict__ gamma,
+                 const float *__restrict__ beta, statistics s, float *__restrict__ y) {
+    MG_SHARED(float, means, [V][MG_WHOLE_THREADS]);
+    MG_SHARED(float, squares, [V][MG_WHOLE_THREADS]);
+    MG_SHARED(int, counts, [MG_WHOLE_THREADS]);
+    const mg_column_place p = mg_column_place_of<V>(g, 0);
+    welford_rows<V>(g, p, x, means, squares, counts);
+    merge_row_lanes<V>(g, p, means, squares, counts);
+    if (p.row_lane == 0 && p.end > 0) /* its place is its lane */
+#pragma unroll
+        for (int k = 0; k < V; k++)
+            squares[k][p.lane] = keep(s, g.rows, g.channels, p.channel + k, means[k][p.lane],
+                                      (double)squares[k][p.lane] / (double)g.rows);
+    __syncthreads();
+    if (p.begin >= p.end) return;
+    mg_lanes<V> mean, inverse;
 #pragma unroll
     for (int k = 0; k < V; k++) {
-        mean.v[k] = means[k][t];
-        m2.v[k] = squares[k][t];
+        mean.v[k] = means[k][p.lane];
+        inverse.v[k] = squares[k][p.lane];
+    }
+    normalise_rows<V>(g, p, true, mean, inverse, x, gamma, beta, y);
+}
+
+/* --- chunks (1): statistics of chunks --------------------------------------------------------- */
+
+template <int V> static __global__ void __launch_bounds__(MG_COLUMN_THREADS)
+    statistics_kernel(mg_columns g, const float *__restrict__ x, float *__restrict__ chunk_mean,
+                      float *__restrict__ chunk_m2) {
+    MG_SHARED(float, means, [V][MG_COLUMN_THREADS]);
+    MG_SHARED(float, squares, [V][MG_COLUMN_THREADS]);
+    MG_SHARED(int, counts, [MG_COLUMN_THREADS]);
+    const mg_column_place p = mg_column_place_of<V>(g, blockIdx.y);
+    welford_rows<V>(g, p, x, means, squares, counts);
+    merge_row_lanes<V>(g, p, means, squares, counts);
+    if (p.row_lane > 0 || p.end == 0) return;
+    const int64_t out = (int64_t)blockIdx.y * g.channels + p.channel;
+    mg_lanes<V> mean, m2;
+#pragma unroll
+    for (int k = 0; k < V; k++) {
+        mean.v[k] = means[k][p.lane];
+        m2.v[k] = squares[k][p.lane];
     }
     mg_store(chunk_mean + out, mean);
     mg_store(chunk_m2 + out, m2);
 }
 
-/* --- (2) chunks to statistics ----------------------------------------------------------------- */
+/* --- chunks (2): to statistics ---------------------------------------------------------------- */
 
 /* A block owns 32 channels; its eight warps take the chunks in turn, so that a warp reads 32
  * neighbouring channels of one chunk. f64 for the few sums whose terms may cancel. */
 static __global__ void __launch_bounds__(MG_FINISH_THREADS)
     finish_statistics_kernel(mg_columns g, const float *__restrict__ chunk_mean,
-                             const float *__restrict__ chunk_m2, double eps, float momentum,
-                             float *__restrict__ running_mean, float *__restrict__ running_var,
-                             float *__restrict__ save) {
+                             const float *__restrict__ chunk_m2, statistics s) {
     MG_SHARED(double, sums, [MG_FINISH_THREADS]);
     const int warp = (int)threadIdx.x / MG_WARP;
     const int64_t channel = (int64_t)blockIdx.x * MG_WARP + threadIdx.x % MG_WARP;
@@ -101,28 +197,19 @@ static __global__ void __launch_bounds__(MG_FINISH_THREADS)
         sum += (double)chunk_m2[k * g.channels + channel] + mg_chunk_rows(g, k) * (d * d);
     }
     const double variance = mg_across_warps(sums, sum) / (double)g.rows;
-    if (!mine || warp > 0) return;
-    save[channel] = (float)mean;
-    save[g.channels + channel] = (float)(1.0 / sqrt(variance + eps));
-    if (!(momentum > 0)) return; /* recomputation leaves the running statistics alone */
-    const double rows = (double)g.rows;
-    const float unbiased = (float)(rows > 1 ? variance * rows / (rows - 1) : variance);
-    running_mean[channel] = (1 - momentum) * running_mean[channel] + momentum * (float)mean;
-    running_var[channel] = (1 - momentum) * running_var[channel] + momentum * unbiased;
+    if (mine && warp == 0) keep(s, g.rows, g.channels, channel, mean, variance);
 }
 
 /* Inference: the running statistics in the form that normalise and backward read. */
 static __global__ void __launch_bounds__(MG_FINISH_THREADS)
-    running_statistics_kernel(int64_t channels, const float *__restrict__ running_mean,
-                              const float *__restrict__ running_var, double eps,
-                              float *__restrict__ save) {
+    running_statistics_kernel(int64_t channels, statistics s) {
     const int64_t channel = (int64_t)blockIdx.x * MG_FINISH_THREADS + threadIdx.x;
     if (channel >= channels) return;
-    save[channel] = running_mean[channel];
-    save[channels + channel] = (float)(1.0 / sqrt((double)running_var[channel] + eps));
+    s.save[channel] = s.running_mean[channel];
+    s.save[channels + channel] = (float)(1.0 / sqrt((double)s.running_var[channel] + s.eps));
 }
 
-/* --- (3) normalise ---------------------------------------------------------------------------- */
+/* --- chunks (3): normalise -------------------------------------------------------------------- */
 
 template <int V> static __global__ void __launch_bounds__(MG_COLUMN_THREADS)
     normalise_kernel(mg_columns g, const float *__restrict__ x, const float *__restrict__ gamma,
@@ -130,49 +217,46 @@ template <int V> static __global__ void __launch_bounds__(MG_COLUMN_THREADS)
                      float *__restrict__ y) {
     const mg_column_place p = mg_column_place_of<V>(g, gridDim.y - 1 - blockIdx.y);
     if (p.begin >= p.end) return;
-    const mg_lanes<V> mean = mg_load<V>(save + p.channel), shift = mg_load<V>(beta + p.channel);
+    const mg_lanes<V> mean = mg_load<V>(save + p.channel);
     const mg_lanes<V> inverse = mg_load<V>(save + g.channels + p.channel);
-    mg_lanes<V> scale = mg_load<V>(gamma + p.channel);
-#pragma unroll
-    for (int k = 0; k < V; k++) scale.v[k] *= inverse.v[k];
-#pragma unroll 4
-    for (int64_t r = p.begin; r < p.end; r += g.row_lanes) {
-        const int64_t i = r * g.channels + p.channel;
-        mg_lanes<V> a = mg_load<V>(x + i);
-#pragma unroll
-        for (int k = 0; k < V; k++) a.v[k] = fmaf(a.v[k] - mean.v[k], scale.v[k], shift.v[k]);
-        mg_store(y + i, a);
-    }
+    normalise_rows<V>(g, p, false, mean, inverse, x, gamma, beta, y);
 }
 
-template <int V> static void forward_of(const mg_op_call *c, const mg_columns *g) {
+/* --- host side -------------------------------------------------------------------------------- */
+
+template <int V> static void forward_of(const mg_op_call *c, const mg_columns *g, bool whole) {
     const double n = 4.0 * (double)g->rows * (double)g->channels;
     const float *x = (const float *)c->x[X];
-    float *mean = (float *)c->scratch, *m2 = mean + g->chunks * g->channels;
-    float *running_mean = (float *)c->x[RUNNING_MEAN], *running_var = (float *)c->x[RUNNING_VAR];
-    const unsigned warps = (unsigned)mg_ceil_div(g->channels, MG_WARP);
+    const float *gamma = (const float *)c->x[GAMMA], *beta = (const float *)c->x[BETA];
+    const statistics s = {c->attr.eps, (float)c->attr.momentum, (float *)c->x[RUNNING_MEAN],
+                          (float *)c->x[RUNNING_VAR], (float *)c->save};
+    const dim3 grid = mg_columns_grid(g);
+    const unsigned threads = mg_columns_threads(g);
+    if (c->attr.training && whole) {
+        mg_cuda_cost(2 * n, 3 * n / 2);
+        MG_LAUNCH((whole_kernel<V>), grid, threads, 0, *g, x, gamma, beta, s, (float *)c->y);
+        return;
+    }
     if (c->attr.training) {
+        float *mean = (float *)c->scratch, *m2 = mean + g->chunks * g->channels;
         mg_cuda_cost(n, n);
-        MG_LAUNCH((statistics_kernel<V>), mg_columns_grid(g), mg_columns_threads(g), 0, *g, x, mean,
-                  m2);
-        MG_LAUNCH(finish_statistics_kernel, warps, MG_FINISH_THREADS, 0, *g, (const float *)mean,
-                  (const float *)m2, c->attr.eps, (float)c->attr.momentum, running_mean,
-                  running_var, (float *)c->save);
+        MG_LAUNCH((statistics_kernel<V>), grid, threads, 0, *g, x, mean, m2);
+        MG_LAUNCH(finish_statistics_kernel, (unsigned)mg_ceil_div(g->channels, MG_WARP),
+                  MG_FINISH_THREADS, 0, *g, (const float *)mean, (const float *)m2, s);
     } else {
         MG_LAUNCH(running_statistics_kernel, (unsigned)mg_ceil_div(g->channels, MG_FINISH_THREADS),
-                  MG_FINISH_THREADS, 0, g->channels, (const float *)running_mean,
-                  (const float *)running_var, c->attr.eps, (float *)c->save);
+                  MG_FINISH_THREADS, 0, g->channels, s);
     }
     mg_cuda_cost(2 * n, n / 2);
-    MG_LAUNCH((normalise_kernel<V>), mg_columns_grid(g), mg_columns_threads(g), 0, *g, x,
-              (const float *)c->x[GAMMA], (const float *)c->x[BETA], (const float *)c->save,
+    MG_LAUNCH((normalise_kernel<V>), grid, threads, 0, *g, x, gamma, beta, (const float *)c->save,
               (float *)c->y);
 }
 
 static void forward(const mg_op_call *c) {
-    const mg_columns g = mg_batch_norm_columns(c);
-    if (mg_batch_norm_vector(c) == 4) forward_of<4>(c, &g);
-    else forward_of<1>(c, &g);
+    const bool whole = c->attr.training && mg_batch_norm_whole(c);
+    const mg_columns g = mg_batch_norm_columns(c, whole);
+    if (mg_batch_norm_vector(c) == 4) forward_of<4>(c, &g, whole);
+    else forward_of<1>(c, &g, whole);
 }
 
 MG_CUDA_OP(batch_norm, forward, mg_batch_norm_backward, mg_batch_norm_scratch);

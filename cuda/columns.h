@@ -20,7 +20,8 @@ enum {
     MG_COLUMN_THREADS = 256,
     MG_COLUMN_BYTES = 256,   /* widest slice: whole sectors, and row lanes enough to share sums */
     MG_COLUMN_BLOCKS = 1024, /* aimed at: a few per multiprocessor of today's largest GPUs */
-    MG_COLUMN_PASSES = 4     /* rows a thread should see at least */
+    MG_COLUMN_PASSES = 16,   /* rows a thread should see at least: partial sums stay below 1% */
+    MG_WHOLE_THREADS = 512   /* of a block that owns whole columns: 64 KiB of loads in flight */
 };
 
 typedef struct mg_columns {
@@ -43,6 +44,23 @@ static inline mg_columns mg_columns_of(int64_t rows, int64_t channels, int vecto
     const int64_t even = mg_ceil_div(mg_ceil_div(rows, down), g.row_lanes) * g.row_lanes;
     g.chunk = even > least ? even : least;
     g.chunks = mg_ceil_div(rows, g.chunk);
+    return g;
+}
+
+/* Channels of a slice whose block walks all rows: one 32-byte sector of each row. Where rows do not
+ * start on sectors, slices of 32 or more, of which at most one sector in five is shared. */
+static inline int64_t mg_whole_slices(int64_t channels) {
+    const int64_t slices = channels % 8 == 0 ? channels / 8 : channels / 32;
+    return slices > 0 ? slices : 1;
+}
+
+/* One chunk: block x owns slice x of the columns from the first row to the last. */
+static inline mg_columns mg_columns_whole(int64_t rows, int64_t channels, int vector) {
+    mg_columns g = {rows, channels, rows, 1, (int)(channels / vector), 0, 0, 0};
+    g.slices = (int)mg_whole_slices(channels);
+    g.lanes = (int)mg_ceil_div(g.width, g.slices);
+    g.row_lanes = MG_WHOLE_THREADS / g.lanes;
+    if (g.row_lanes > rows) g.row_lanes = (int)rows;
     return g;
 }
 
@@ -72,6 +90,30 @@ __device__ __forceinline__ mg_column_place mg_column_place_of(const mg_columns &
     p.end = (chunk + 1) * g.chunk < g.rows ? (chunk + 1) * g.chunk : g.rows;
     if (column >= g.width) p.end = 0;
     return p;
+}
+
+/* A thread's rows in order, or from the last to the first: what was read last is likeliest to be in
+ * a cache still. */
+typedef struct mg_column_walk {
+    int64_t first, step, count;
+} mg_column_walk;
+
+__device__ __forceinline__ mg_column_walk mg_column_walk_of(const mg_columns &g,
+                                                            const mg_column_place &p,
+                                                            bool reverse) {
+    mg_column_walk w = {p.begin, g.row_lanes, 0};
+    if (p.begin < p.end) w.count = (p.end - p.begin + g.row_lanes - 1) / g.row_lanes;
+    if (!reverse) return w;
+    w.first += (w.count - 1) * w.step;
+    w.step = -w.step;
+    return w;
+}
+
+/* First step of a tree over `lanes` lanes: the largest power of two below `lanes`; 0 for one. */
+__device__ __forceinline__ int mg_half_of(int lanes) {
+    int half = 0;
+    for (int next = 1; next < lanes; next *= 2) half = next;
+    return half;
 }
 
 #endif

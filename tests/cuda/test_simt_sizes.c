@@ -19,6 +19,20 @@ static void open_device(void) {
     }
 }
 
+/* Under the checker, threads in random order, streams that do nothing until they must. */
+static void open_checked(void) {
+#ifdef MG_SANITIZE
+    cr_skip_test("the checker and the compiler's sanitizers exclude each other");
+#endif
+    setenv("MG_SIMT", "check", 1);
+    setenv("SIMT_ORDER", "rand", 1);
+    setenv("SIMT_SEED", "5", 0);
+    setenv("SIMT_ASYNC", "1", 1);
+    setenv("SIMT_ABORT", "0", 1);
+    open_device();
+    cr_assert(plugin->findings, "not the checker's plugin");
+}
+
 static void check_cases(mg_op_id id, const mg_case *cases, int count) {
     for (int k = 0; k < count; k++) {
         mg_device_check r;
@@ -27,6 +41,9 @@ static void check_cases(mg_op_id id, const mg_case *cases, int count) {
         const char *failure = plugin->memory->failure(true);
         cr_expect(!failure, "%s: %s", cases[k].name, failure ? failure : "");
         cr_expect_eq(s, MG_OK, "%s", err.message);
+        const int findings = plugin->findings ? plugin->findings() : 0;
+        cr_expect_eq(findings, 0, "%s: %d findings of the checker so far, see above", cases[k].name,
+                     findings);
     }
 }
 
@@ -148,6 +165,42 @@ Test(simt_sizes, squeeze_excite, .init = open_device) {
     };
     check_cases(MG_OP_squeeze_excite, cases, MG_COUNT(cases));
 }
+
+/* Both walks of cuda/batch_norm.h. */
+#define NORM(text, x_fill, n, h, w, c)                                                             \
+    {                                                                                              \
+        text, {.training = true, .eps = 1e-3, .momentum = 0.1}, 5,                                 \
+            {MG_SHAPE(n, h, w, c), MG_SHAPE(c), MG_SHAPE(c), MG_SHAPE(c), MG_SHAPE(c)}, .fill = {  \
+                x_fill,                                                                            \
+                MG_FILL_NORMAL,                                                                    \
+                MG_FILL_NORMAL,                                                                    \
+                MG_FILL_NORMAL,                                                                    \
+                MG_FILL_POSITIVE                                                                   \
+            }                                                                                      \
+    }
+
+static void check_batch_norm(void) {
+    static const mg_case cases[] = {
+        NORM("whole, one row", MG_FILL_NORMAL, 1, 1, 1, 33),
+        NORM("whole, 7 channels, mean far above spread", MG_FILL_OFFSET, 3, 11, 7, 7),
+        NORM("whole, 24 channels, mean far above spread", MG_FILL_OFFSET, 2, 37, 53, 24),
+        NORM("whole, 33 channels", MG_FILL_NORMAL, 1, 29, 31, 33),
+        NORM("whole, slices of ragged channels", MG_FILL_OFFSET, 3, 5, 7, 103),
+        NORM("whole, ragged fours", MG_FILL_NORMAL, 2, 9, 7, 76),
+        NORM("whole, as many rows as any slices may have", MG_FILL_OFFSET, 1, 64, 64, 8),
+        NORM("chunks, 7 channels, mean far above spread", MG_FILL_OFFSET, 3, 47, 31, 7),
+        NORM("chunks, 24 channels, mean far above spread", MG_FILL_OFFSET, 1, 83, 59, 24),
+        NORM("chunks, 33 channels", MG_FILL_NORMAL, 2, 61, 37, 33),
+    };
+    check_cases(MG_OP_batch_norm, cases, MG_COUNT(cases));
+}
+Test(simt_sizes, batch_norm, .init = open_device) {
+    static const mg_case wide[] = {
+        NORM("whole, more rows in 40 slices", MG_FILL_OFFSET, 1, 67, 62, 320)};
+    check_cases(MG_OP_batch_norm, wide, MG_COUNT(wide));
+    check_batch_norm();
+}
+Test(simt_sizes_checked, batch_norm, .init = open_checked) { check_batch_norm(); }
 
 /* Designators close each initialiser: the braces come with the use. */
 #define BLOCK(k, s, add, n, h, w, in, e, sq, out, ...)                                             \
