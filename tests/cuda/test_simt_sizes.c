@@ -202,6 +202,29 @@ Test(simt_sizes, batch_norm, .init = open_device) {
 }
 Test(simt_sizes_checked, batch_norm, .init = open_checked) { check_batch_norm(); }
 
+/* Rows of any length over several blocks of 2048 elements, short and long; and in fours. */
+static void check_concat(void) {
+#define JOIN(text, ax, ...)                                                                        \
+    {                                                                                              \
+        text, .attr = {.axis = ax}, .inputs = 2, .shape = { __VA_ARGS__ }                          \
+    }
+    static const mg_case cases[] = {
+        JOIN("two and one", 3, MG_SHAPE(1, 37, 41, 2), MG_SHAPE(1, 37, 41, 1)),
+        JOIN("one and seven", 3, MG_SHAPE(2, 23, 19, 1), MG_SHAPE(2, 23, 19, 7)),
+        JOIN("five and eight", 2, MG_SHAPE(3, 101, 5), MG_SHAPE(3, 101, 8)),
+        JOIN("33 and 24", 3, MG_SHAPE(1, 13, 11, 33), MG_SHAPE(1, 13, 11, 24)),
+        JOIN("rows longer than a block", 1, MG_SHAPE(2, 3, 1021), MG_SHAPE(2, 2, 1021)),
+        JOIN("a block within one row", 0, MG_SHAPE(6151), MG_SHAPE(4099)),
+        JOIN("short beside long", 1, MG_SHAPE(3, 2), MG_SHAPE(3, 2047)),
+        JOIN("a row is a block", 1, MG_SHAPE(5, 1023), MG_SHAPE(5, 1025)),
+        JOIN("fours", 3, MG_SHAPE(1, 9, 7, 112), MG_SHAPE(1, 9, 7, 48)),
+        JOIN("long fours", 1, MG_SHAPE(3, 1200), MG_SHAPE(3, 52)),
+    };
+    check_cases(MG_OP_concat, cases, MG_COUNT(cases));
+}
+Test(simt_sizes, concat, .init = open_device) { check_concat(); }
+Test(simt_sizes_checked, concat, .init = open_checked) { check_concat(); }
+
 /* Designators close each initialiser: the braces come with the use. */
 #define BLOCK(k, s, add, n, h, w, in, e, sq, out, ...)                                             \
     .attr = {.kernel = k, .stride = s, .residual = add}, .inputs = 11,                             \
