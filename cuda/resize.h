@@ -10,10 +10,16 @@
  *
  * Backward gathers instead of scattering, so that it needs no atomics and adds in a fixed order:
  * positions grow with the output index, hence the outputs that read input p are one range, found by
- * bisection once per row and column (a third table). A thread owns L channels of one input pixel.
+ * bisection once per row and column (a third table). A thread that gathered all outputs of one
+ * input pixel would read far from its neighbours: an image enlarged 30 times has 30 columns of dy
+ * between them. So the two axes take turns. A block owns one row of dx, `columns` of its pixels and
+ * up to 32 vectors of channels. Its threads stand on neighbouring columns of dy, add the rows that
+ * read this line (whole sectors), and leave the sums in shared memory; then they stand on the
+ * pixels of dx and add the columns that read these. Order: rows of dy, then columns, both upwards.
  *
- * Grid: x covers the vectors of one image row, y rows of all images. Bytes: x and y once from
- * memory; taps of neighbouring pixels meet in the caches. Shared memory: none. */
+ * Grid: forward x covers the vectors of one image row, backward pieces of it, y rows of all images.
+ * Bytes: x and y once from memory; taps of neighbouring pixels meet in the caches. Shared memory:
+ * forward none, backward 10 or 13 KiB. */
 #ifndef MG_CUDA_RESIZE_H
 #define MG_CUDA_RESIZE_H
 
@@ -127,38 +133,91 @@ template <int TAPS, int L> static __global__ void __launch_bounds__(MG_RESIZE_TH
     }
 }
 
-/* What output `row` gives input i along one axis; clamped taps can meet in one pixel. */
-template <int TAPS> __device__ __forceinline__ float weight_on(const mg_tap_row &row, int i) {
-    float weight = 0;
+/* What an output with these taps gives input i along one axis; clamped taps can meet in one
+ * pixel. */
+template <int TAPS>
+__device__ __forceinline__ float weight_on(const int *at, const float *weight, int i) {
+    float sum = 0;
 #pragma unroll
-    for (int a = 0; a < TAPS; a++) weight += row.at[a] == i ? row.weight[a] : 0.0f;
-    return weight;
+    for (int a = 0; a < TAPS; a++) sum += at[a] == i ? weight[a] : 0.0f;
+    return sum;
+}
+
+/* A block of the backward kernel: `lanes` vectors of channels by `columns`, which stand for outputs
+ * while rows are added, for inputs while columns are. */
+typedef struct mg_resize_block {
+    int lanes, columns;
+    unsigned slices; /* blocks across the channels */
+} mg_resize_block;
+
+/* Taps of a column in shared memory; nine words, so that threads who read far apart meet in few
+ * banks. */
+typedef struct mg_tap_column {
+    int at[MG_RESIZE_TAPS];
+    float weight[MG_RESIZE_TAPS];
+    int pad;
+} mg_tap_column;
+
+/* Copies the taps of `count` columns word by word: neighbouring threads read neighbouring words. */
+__device__ __forceinline__ void copy_taps(mg_tap_column *to, const mg_tap_row *from, int count) {
+    enum { WORDS = 2 * MG_RESIZE_TAPS };
+    const int *words = reinterpret_cast<const int *>(from);
+    for (int k = (int)threadIdx.x; k < count * WORDS; k += (int)blockDim.x) {
+        const int word = words[k], a = k % WORDS;
+        if (a < MG_RESIZE_TAPS) to[k / WORDS].at[a] = word;
+        else to[k / WORDS].weight[a - MG_RESIZE_TAPS] = __int_as_float(word);
+    }
+}
+
+/* sum over the rows of dy that read line `line`, at one column and vector of channels; `from` is
+ * the first of them. */
+template <int TAPS, int L>
+__device__ __forceinline__ mg_lanes<L> add_rows_of(const mg_tap_row *rows, const mg_tap_range &down,
+                                                   int line, const float *__restrict__ from,
+                                                   int64_t stride) {
+    mg_lanes<L> sum = mg_splat<L>(0);
+#pragma unroll 4
+    for (int i = down.begin; i < down.end; i++, from += stride)
+        mg_fma(sum, mg_splat<L>(weight_on<TAPS>(rows[i].at, rows[i].weight, line)),
+               mg_load<L>(from));
+    return sum;
 }
 
 template <int TAPS, int L> static __global__ void __launch_bounds__(MG_RESIZE_THREADS)
-    resize_backward_kernel(mg_resize_plan p, const float *__restrict__ dy, float *__restrict__ dx) {
-    const unsigned lanes = (unsigned)(p.channels / L);
-    const unsigned e = blockIdx.x * MG_RESIZE_THREADS + threadIdx.x;
-    const unsigned q = e / lanes, channel = (e - q * lanes) * L;
-    if (q >= p.in_w) return;
-    const mg_tap_range across = p.column_ranges[q];
+    resize_backward_kernel(mg_resize_plan p, mg_resize_block b, const float *__restrict__ dy,
+                           float *__restrict__ dx) {
+    MG_SHARED(mg_lanes<L>, sums, [MG_RESIZE_THREADS]);
+    MG_SHARED(mg_tap_column, taps, [MG_RESIZE_THREADS]);
+    const int column = (int)threadIdx.x / b.lanes, lane = (int)threadIdx.x - column * b.lanes;
+    const int64_t channel = ((int64_t)(blockIdx.x % b.slices) * b.lanes + lane) * L;
+    const int64_t first = (int64_t)(blockIdx.x / b.slices) * b.columns, q = first + column;
+    const bool used = channel < p.channels, mine = used && q < p.in_w;
+    const int64_t last = (first + b.columns < p.in_w ? first + b.columns : p.in_w) - 1;
+    const int begin = p.column_ranges[first].begin, end = p.column_ranges[last].end;
+    mg_tap_range across = {0, 0};
+    if (mine) across = p.column_ranges[q];
     for (int64_t row = blockIdx.y; row < p.images * p.in_h; row += gridDim.y) {
         const int64_t image = row / p.in_h;
-        const int at = (int)(row - image * p.in_h);
-        const mg_tap_range down = p.row_ranges[at];
+        const int line = (int)(row - image * p.in_h);
+        const mg_tap_range down = p.row_ranges[line];
+        const float *above = dy + (image * p.out_h + down.begin) * p.out_w * p.channels + channel;
         float *to = dx + (row * p.in_w + q) * p.channels + channel;
-        mg_lanes<L> sum = mg_load<L>(to);
-#pragma unroll 1
-        for (int i = down.begin; i < down.end; i++) {
-            const float wy = weight_on<TAPS>(p.rows[i], at);
-            const float *from =
-                dy + ((image * p.out_h + i) * p.out_w + across.begin) * p.channels + channel;
-#pragma unroll 1
-            for (int j = across.begin; j < across.end; j++, from += p.channels)
-                mg_fma(sum, mg_splat<L>(wy * weight_on<TAPS>(p.columns[j], (int)q)),
-                       mg_load<L>(from));
+        mg_lanes<L> total = mg_load_if<L>(mine, to);
+        for (int j = begin; j < end; j += b.columns) {
+            mg_lanes<L> sum = mg_splat<L>(0);
+            if (used && j + column < end)
+                sum = add_rows_of<TAPS, L>(p.rows, down, line, above + (j + column) * p.channels,
+                                           p.out_w * p.channels);
+            __syncthreads(); /* nobody reads the last columns any more */
+            sums[threadIdx.x] = sum;
+            copy_taps(taps, p.columns + j, end - j < b.columns ? end - j : b.columns);
+            __syncthreads();
+            const int until = across.end - j < b.columns ? across.end - j : b.columns;
+            for (int k = across.begin > j ? across.begin - j : 0; k < until; k++)
+                mg_fma(total, mg_splat<L>(weight_on<TAPS>(taps[k].at, taps[k].weight, (int)q)),
+                       sums[k * b.lanes + lane]);
         }
-        mg_store(to, sum);
+        if (mine) mg_store(to, total);
     }
 }
 
@@ -202,15 +261,23 @@ template <int TAPS> static void mg_resize_backward(const mg_op_call *c) {
     const double in = (double)mg_shape_elements(&c->x_shape[0]);
     const double out = (double)mg_shape_elements(&c->y_shape);
     const int l = mg_lane_width(p.channels, c->dy, c->dx[0], NULL, NULL);
-    const dim3 grid = mg_resize_grid(&p, p.images * p.in_h, p.in_w, l);
     if (!c->dx[0]) return;
+    const int64_t rows = p.images * p.in_h, lanes = p.channels / l;
+    const int64_t widest = p.in_w > p.out_w ? p.in_w : p.out_w;
+    mg_resize_block b;
+    b.slices = (unsigned)mg_ceil_div(lanes, MG_WARP);
+    b.lanes = (int)mg_ceil_div(lanes, b.slices);
+    b.columns = MG_RESIZE_THREADS / b.lanes;
+    if (b.columns > widest) b.columns = (int)widest;
+    const dim3 grid(b.slices * (unsigned)mg_ceil_div(p.in_w, b.columns),
+                    (unsigned)(rows < mg_most_rows ? rows : mg_most_rows));
     mg_resize_tables<TAPS>(&p, true);
     mg_cuda_cost(4 * (2 * in + out), 2.0 * TAPS * TAPS * out);
     if (l == 4)
-        MG_LAUNCH((resize_backward_kernel<TAPS, 4>), grid, MG_RESIZE_THREADS, 0, p,
+        MG_LAUNCH((resize_backward_kernel<TAPS, 4>), grid, b.lanes * b.columns, 0, p, b,
                   (const float *)c->dy, (float *)c->dx[0]);
     else
-        MG_LAUNCH((resize_backward_kernel<TAPS, 1>), grid, MG_RESIZE_THREADS, 0, p,
+        MG_LAUNCH((resize_backward_kernel<TAPS, 1>), grid, b.lanes * b.columns, 0, p, b,
                   (const float *)c->dy, (float *)c->dx[0]);
 }
 

@@ -225,6 +225,28 @@ static void check_concat(void) {
 Test(simt_sizes, concat, .init = open_device) { check_concat(); }
 Test(simt_sizes_checked, concat, .init = open_checked) { check_concat(); }
 
+/* Backward in several pieces of a row, several columns a thread, several slices of channels. */
+static void check_resize(mg_op_id id) {
+#define RESIZE(text, h, w, ...)                                                                    \
+    {                                                                                              \
+        text, .attr = {.height = h, .width = w}, .inputs = 1, .shape = { MG_SHAPE(__VA_ARGS__) }   \
+    }
+    static const mg_case cases[] = {
+        RESIZE("one channel, 31 times as large", 61, 502, 1, 2, 16, 1),
+        RESIZE("wider than a block", 7, 311, 2, 5, 270, 1),
+        RESIZE("smaller, wider than a block", 3, 150, 1, 5, 521, 3),
+        RESIZE("slices of channels", 9, 12, 1, 5, 7, 35),
+        RESIZE("slices of fours", 9, 23, 2, 5, 11, 136),
+    };
+    check_cases(id, cases, MG_COUNT(cases));
+}
+Test(simt_sizes, resize_bilinear, .init = open_device) { check_resize(MG_OP_resize_bilinear); }
+Test(simt_sizes, resize_bicubic, .init = open_device) { check_resize(MG_OP_resize_bicubic); }
+Test(simt_sizes_checked, resize, .init = open_checked) {
+    check_resize(MG_OP_resize_bilinear);
+    check_resize(MG_OP_resize_bicubic);
+}
+
 /* Designators close each initialiser: the braces come with the use. */
 #define BLOCK(k, s, add, n, h, w, in, e, sq, out, ...)                                             \
     .attr = {.kernel = k, .stride = s, .residual = add}, .inputs = 11,                             \
