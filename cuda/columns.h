@@ -79,17 +79,24 @@ typedef struct mg_column_place {
     int64_t channel, begin, end;
 } mg_column_place;
 
-template <int V>
-__device__ __forceinline__ mg_column_place mg_column_place_of(const mg_columns &g, int64_t chunk) {
+template <int V> __device__ __forceinline__ mg_column_place mg_column_place_at(const mg_columns &g,
+                                                                               int64_t chunk,
+                                                                               int slice) {
     mg_column_place p;
     p.row_lane = (int)threadIdx.x / g.lanes;
     p.lane = (int)threadIdx.x - p.row_lane * g.lanes;
-    const int column = (int)blockIdx.x * g.lanes + p.lane;
+    const int column = slice * g.lanes + p.lane;
     p.channel = (int64_t)column * V;
     p.begin = chunk * g.chunk + p.row_lane;
     p.end = (chunk + 1) * g.chunk < g.rows ? (chunk + 1) * g.chunk : g.rows;
     if (column >= g.width) p.end = 0;
     return p;
+}
+
+/* In mg_columns_grid. */
+template <int V>
+__device__ __forceinline__ mg_column_place mg_column_place_of(const mg_columns &g, int64_t chunk) {
+    return mg_column_place_at<V>(g, chunk, (int)blockIdx.x);
 }
 
 /* A thread's rows in order, or from the last to the first: what was read last is likeliest to be in

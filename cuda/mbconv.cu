@@ -250,7 +250,6 @@ static void forward(const mg_op_call *c) {
         g.images = n, g.channels = (int)j.wide, g.squeezed = (int)j.squeezed;
         g.w1 = input(&j, SE_W1), g.b1 = input(&j, SE_B1);
         g.w2 = input(&j, SE_W2), g.b2 = input(&j, SE_B2);
-        g.copy = g.gate;
         mg_gate_forward(&g, j.partial, j.chunks, j.out_pixels);
         project(&j, n);
     }

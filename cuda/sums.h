@@ -8,7 +8,7 @@
  * threads form rows of 8 (L = 4) or 32 (L = 1): thread row r adds pixels r, r + ROWS, … in
  * registers, then the rows are added in shared memory, halving their number at each of five (three)
  * barriers: 4 KiB (1 KiB), no bank conflicts, since a row of threads covers 128 adjacent bytes.
- * Bytes: the inputs once, and a partial sum per chunk and channel, at most 1/128 of that.
+ * Bytes: the inputs once, and a partial sum per chunk and channel, at most 1/256 of that.
  *
  * Stage 2, combine_kernel: a block owns 32 sums; 8 rows of threads share the chunks, and again a
  * tree adds the rows. */
@@ -19,10 +19,10 @@
 
 enum { MG_SUM_THREADS = 256, MG_COMBINE_ROWS = 8 };
 
-/* Pixels of a chunk: at least 128, at most 256 chunks per image. */
+/* Pixels of a chunk: at least 256, at most 256 chunks per image. */
 static inline int64_t mg_sum_chunk(int64_t pixels) {
     const int64_t even = mg_ceil_div(pixels, 256);
-    return even > 128 ? even : 128;
+    return even > 256 ? even : 256;
 }
 static inline int64_t mg_sum_chunks(int64_t pixels) {
     return mg_ceil_div(pixels, mg_sum_chunk(pixels));
@@ -73,11 +73,10 @@ template <int L, bool PRODUCT> __global__ void __launch_bounds__(MG_SUM_THREADS)
         mg_store(partial + piece * channels + channel, rows[0][lane]);
 }
 
-/* to[i] = or += factor * sum over chunks of partial[outer][chunk][inner], i = outer * count +
- * inner. */
-template <bool ADD> __global__ void __launch_bounds__(32 * MG_COMBINE_ROWS)
+/* finish(i, sum over chunks of partial[outer][chunk][inner]), i = outer * count + inner. */
+template <class F> __global__ void __launch_bounds__(32 * MG_COMBINE_ROWS)
     combine_kernel(const float *__restrict__ partial, int chunks, int64_t count, int64_t outputs,
-                   float factor, float *to) {
+                   F finish) {
     MG_SHARED(mg_lanes<1>, rows, [MG_COMBINE_ROWS][32]);
     const int lane = (int)threadIdx.x, row = (int)threadIdx.y;
     const int64_t i = (int64_t)blockIdx.x * 32 + lane;
@@ -89,11 +88,16 @@ template <bool ADD> __global__ void __launch_bounds__(32 * MG_COMBINE_ROWS)
     }
     rows[row][lane] = sum;
     mg_add_rows(rows, row, lane);
-    if (row == 0 && i < outputs) {
-        const float total = factor * rows[0][lane].v[0];
-        to[i] = ADD ? to[i] + total : total;
-    }
+    if (row == 0 && i < outputs) finish(i, rows[0][lane].v[0]);
 }
+
+/* to = or += factor * sum */
+template <bool ADD> struct mg_combine_step {
+    float *to, factor;
+    __device__ __forceinline__ void operator()(int64_t i, float sum) const {
+        to[i] = ADD ? to[i] + factor * sum : factor * sum;
+    }
+};
 
 /* --- host side -------------------------------------------------------------------------------- */
 
@@ -125,19 +129,22 @@ static inline void mg_pixel_sums(const float *x, const float *z, int64_t images,
     else mg_pixel_sums_as<1, false>(x, z, images, pixels, channels, partial);
 }
 
+/* Adds the chunks of partial[outer][chunks][count] up and gives each sum to `finish`, which moves
+ * `others` floats more. */
+template <class F> static void mg_combine_to(const float *partial, int64_t outer, int64_t chunks,
+                                             int64_t count, F finish, int others) {
+    const int64_t outputs = outer * count;
+    mg_cuda_cost(4.0 * (double)outputs * (double)(chunks + others),
+                 (double)outputs * (double)chunks);
+    MG_LAUNCH((combine_kernel<F>), (unsigned)mg_ceil_div(outputs, 32), dim3(32, MG_COMBINE_ROWS), 0,
+              partial, (int)chunks, count, outputs, finish);
+}
+
 /* to[outer][count] = factor * (sum over chunks of partial[outer][chunks][count]), or += it. */
 static inline void mg_combine(const float *partial, int64_t outer, int64_t chunks, int64_t count,
                               float factor, bool add, float *to) {
-    const int64_t outputs = outer * count;
-    const unsigned blocks = (unsigned)mg_ceil_div(outputs, 32);
-    mg_cuda_cost(4.0 * (double)outputs * (double)(chunks + (add ? 2 : 1)),
-                 (double)outputs * (double)chunks);
-    if (add)
-        MG_LAUNCH((combine_kernel<true>), blocks, dim3(32, MG_COMBINE_ROWS), 0, partial,
-                  (int)chunks, count, outputs, factor, to);
-    else
-        MG_LAUNCH((combine_kernel<false>), blocks, dim3(32, MG_COMBINE_ROWS), 0, partial,
-                  (int)chunks, count, outputs, factor, to);
+    if (add) mg_combine_to(partial, outer, chunks, count, mg_combine_step<true>{to, factor}, 2);
+    else mg_combine_to(partial, outer, chunks, count, mg_combine_step<false>{to, factor}, 1);
 }
 
 #endif

@@ -36,7 +36,7 @@ static inline lab_excite lab_excite_of(const mg_op_call *c) {
     e.g.w2 = (const float *)c->x[LAB_W2], e.g.b2 = (const float *)c->x[LAB_B2];
     e.g.mean = (float *)c->save;
     e.g.u = e.g.mean + d[0] * d[3];
-    e.g.gate = e.g.copy = e.g.u + d[0] * squeezed;
+    e.g.gate = e.g.u + d[0] * squeezed;
     e.g.h = (float *)c->scratch;
     e.partial = e.g.h + d[0] * squeezed;
     return e;

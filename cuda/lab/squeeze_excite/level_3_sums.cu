@@ -1,6 +1,6 @@
 /* Level 3: means in two stages.
  *
- * Blocks sum chunks of at least 128 pixels of 32 channels each and leave partial sums
+ * Blocks sum chunks of at least 256 pixels of 32 channels each and leave partial sums
  * (cuda/sums.h); the block of an image then adds its chunks instead of its pixels. Now all traffic
  * that counts is spread over the GPU. What is left serial is small: one block per image multiplies
  * means by two weight matrices. */
