@@ -104,8 +104,12 @@ static void forward(const mg_op_call *c) {
 
 static void backward(const mg_op_call *c) {
     const mg_conv2d g = mg_conv2d_of(c);
-    if (c->dx[0]) mg_conv2d_dx(c, &g);
-    if (c->dx[1]) mg_conv2d_weights(c, &g, (float *)c->scratch);
+    if (c->dx[0] && c->dx[1] && mg_conv2d_stem(&g)) {
+        mg_conv2d_stem_gradients(c, &g, (float *)c->scratch);
+    } else {
+        if (c->dx[0]) mg_conv2d_dx(c, &g);
+        if (c->dx[1]) mg_conv2d_weights(c, &g, (float *)c->scratch);
+    }
     if (!mg_has_input(c, 2) || !c->dx[2]) return;
     const int64_t pixels = g.images * g.rows * g.columns;
     float *partial = (float *)c->scratch;

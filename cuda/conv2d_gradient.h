@@ -14,7 +14,12 @@
  *
  * dx: a pixel is seen by at most four outputs, and all Cout channels of them are summed: eight (L =
  * 1: 32) neighbouring threads share a pixel, read dy and w along o, and add their sums by
- * shuffles. */
+ * shuffles. Blocks of 256 threads, no shared memory.
+ *
+ * Training asks for dw alone, a map of what the image contributes for dx alone. Where both are
+ * wanted they share a launch: a block that has summed dw over its output rows makes dx of the pixels
+ * under them, whose dy it has just read; the blocks of a chunk, one per 32 output channels, take the
+ * rows in turn. dy, two thirds of all bytes, then comes from memory once. */
 #ifndef MG_CUDA_CONV2D_GRADIENT_H
 #define MG_CUDA_CONV2D_GRADIENT_H
 
@@ -28,6 +33,10 @@ template <int L> struct mg_stem_filter_block {
         THREADS = LANES * 3 * PARTS,
         COLUMNS = 16 /* at a time */
     };
+    /* Floats under a row's columns. */
+    template <int CIN> __host__ __device__ static constexpr int line() {
+        return (2 * COLUMNS + 1) * CIN;
+    }
 };
 
 /* Rows of x under output row `row` (counted over all images), columns from q on, into tile. */
@@ -46,23 +55,39 @@ mg_stem_inputs(const mg_conv2d &g, const float *x, int64_t row, int64_t end, int
     }
 }
 
-template <int CIN, int L>
-__global__ void __launch_bounds__((mg_stem_filter_block<L>::THREADS), L == 4 ? 3 : 1)
-    stem_filter_kernel(mg_conv2d g, int chunk, const float *__restrict__ x,
-                       const float *__restrict__ dy, float *__restrict__ partial) {
+/* The output rows and channels of a block, counted over all images. */
+typedef struct mg_stem_chunk {
+    int64_t piece, begin, end;
+    int tile, tiles;
+} mg_stem_chunk;
+
+__device__ __forceinline__ mg_stem_chunk mg_stem_chunk_of(const mg_conv2d &g, int chunk) {
+    const int64_t all = g.images * g.rows;
+    mg_stem_chunk k;
+    k.tiles = (g.out + MG_TILE_CHANNELS - 1) / MG_TILE_CHANNELS;
+    k.tile = (int)(blockIdx.x % k.tiles);
+    k.piece = blockIdx.x / k.tiles;
+    k.begin = k.piece * chunk;
+    k.end = k.begin + chunk < all ? k.begin + chunk : all;
+    return k;
+}
+
+/* dw of a block's output rows; ends without a barrier. */
+template <int CIN, int L> __device__ __forceinline__ void mg_stem_filter_rows(
+    const mg_conv2d &g, const mg_stem_chunk &chunk, const float *__restrict__ x,
+    const float *__restrict__ dy, float *__restrict__ partial,
+    mg_lanes<L> (&parts)[mg_stem_filter_block<L>::PARTS][9 * CIN][mg_stem_filter_block<L>::LANES],
+    float (
+        &tile)[mg_stem_filter_block<L>::PARTS][3][mg_stem_filter_block<L>::template line<CIN>()]) {
     using B = mg_stem_filter_block<L>;
-    enum { TAPS = 3 * CIN, LINE = (2 * B::COLUMNS + 1) * CIN };
-    MG_SHARED(mg_lanes<L>, parts, [B::PARTS][3 * TAPS][B::LANES]);
-    MG_SHARED(float, tile, [B::PARTS][3][LINE]);
+    enum { TAPS = 3 * CIN, LINE = B::template line<CIN>() };
     const int lane = (int)threadIdx.x, a = (int)threadIdx.y, part = (int)threadIdx.z;
-    const int tiles = (g.out + MG_TILE_CHANNELS - 1) / MG_TILE_CHANNELS;
-    const int channel = (int)(blockIdx.x % tiles) * MG_TILE_CHANNELS + lane * L;
-    const int64_t piece = blockIdx.x / tiles, all = g.images * g.rows;
-    const int64_t end = (piece + 1) * chunk < all ? (piece + 1) * chunk : all;
+    const int channel = chunk.tile * MG_TILE_CHANNELS + lane * L;
+    const int64_t end = chunk.end;
     mg_lanes<L> sum[TAPS];
 #pragma unroll
     for (int k = 0; k < TAPS; k++) sum[k] = mg_splat<L>(0);
-    for (int64_t row = piece * chunk; row < end; row += B::PARTS)
+    for (int64_t row = chunk.begin; row < end; row += B::PARTS)
         for (int first = 0; first < g.columns; first += B::COLUMNS) {
             __syncthreads(); /* nobody reads the last tile any more */
             mg_stem_inputs<CIN, L, LINE>(g, x, row, end, first * 2 - g.left, tile);
@@ -94,28 +119,39 @@ __global__ void __launch_bounds__((mg_stem_filter_block<L>::THREADS), L == 4 ? 3
     if (part != 0 || channel >= g.out) return;
 #pragma unroll
     for (int k = 0; k < TAPS; k++)
-        mg_store(partial + (piece * 3 * TAPS + a * TAPS + k) * g.out + channel, sum[k]);
+        mg_store(partial + (chunk.piece * 3 * TAPS + a * TAPS + k) * g.out + channel, sum[k]);
+}
+
+template <int CIN, int L>
+__global__ void __launch_bounds__((mg_stem_filter_block<L>::THREADS), L == 4 ? 3 : 1)
+    stem_filter_kernel(mg_conv2d g, int chunk, const float *__restrict__ x,
+                       const float *__restrict__ dy, float *__restrict__ partial) {
+    using B = mg_stem_filter_block<L>;
+    MG_SHARED(mg_lanes<L>, parts, [B::PARTS][9 * CIN][B::LANES]);
+    MG_SHARED(float, tile, [B::PARTS][3][B::template line<CIN>()]);
+    mg_stem_filter_rows<CIN, L>(g, mg_stem_chunk_of(g, chunk), x, dy, partial, parts, tile);
 }
 
 /* --- dx --------------------------------------------------------------------------------------- */
 
 enum { MG_STEM_DX_THREADS = 256 };
 
-template <int CIN, int L> __global__ void __launch_bounds__(MG_STEM_DX_THREADS)
-    stem_dx_kernel(mg_conv2d g, int64_t pixels, const float *__restrict__ dy,
-                   const float *__restrict__ w, float *__restrict__ dx) {
+/* dx += … of pixel (p, q), by the threads that share it; all lanes of a warp call it, those without
+ * a pixel with `inside` false. AHEAD: fours of channels under way at once. */
+template <int CIN, int L, int AHEAD> __device__ __forceinline__ void
+mg_stem_dx_pixel(const mg_conv2d &g, int64_t image, int p, int q, bool inside, int lane,
+                 const float *__restrict__ dy, const float *__restrict__ w,
+                 float *__restrict__ dx) {
     enum { LANES = MG_TILE_CHANNELS / L };
-    const int lane = (int)threadIdx.x % LANES;
-    const int64_t pixel = (int64_t)blockIdx.x * (MG_STEM_DX_THREADS / LANES) + threadIdx.x / LANES;
-    const int64_t line = pixel / g.width, image = line / g.height;
-    const int p = (int)(line % g.height), q = (int)(pixel % g.width);
     float sum[CIN] = {};
+#pragma unroll 1
     for (int tap = 0; tap < 9; tap++) {
         /* output (u / 2, v / 2) sees this pixel through the tap where 2 divides both */
         const int u = p + g.top - tap / 3, v = q + g.left - tap % 3;
-        if (pixel >= pixels || u < 0 || v < 0 || u % 2 || v % 2) continue;
+        if (!inside || u < 0 || v < 0 || u % 2 || v % 2) continue;
         if (u / 2 >= g.rows || v / 2 >= g.columns) continue;
         const float *slope = dy + ((image * g.rows + u / 2) * g.columns + v / 2) * g.out;
+#pragma unroll AHEAD
         for (int o = lane * L; o < g.out; o += MG_TILE_CHANNELS) {
             const mg_lanes<L> s = mg_load<L>(slope + o);
 #pragma unroll
@@ -137,7 +173,47 @@ template <int CIN, int L> __global__ void __launch_bounds__(MG_STEM_DX_THREADS)
 #pragma unroll
     for (int ch = 1; ch < CIN; ch++)
         if (lane == ch) mine = sum[ch];
-    if (lane < CIN && pixel < pixels) dx[pixel * CIN + lane] += mine;
+    if (lane < CIN && inside) dx[((image * g.height + p) * g.width + q) * CIN + lane] += mine;
+}
+
+template <int CIN, int L> __global__ void __launch_bounds__(MG_STEM_DX_THREADS)
+    stem_dx_kernel(mg_conv2d g, int64_t pixels, const float *__restrict__ dy,
+                   const float *__restrict__ w, float *__restrict__ dx) {
+    enum { LANES = MG_TILE_CHANNELS / L };
+    const int lane = (int)threadIdx.x % LANES;
+    const int64_t pixel = (int64_t)blockIdx.x * (MG_STEM_DX_THREADS / LANES) + threadIdx.x / LANES;
+    const int64_t line = pixel / g.width, image = line / g.height;
+    mg_stem_dx_pixel<CIN, L, 2>(g, image, (int)(line % g.height), (int)(pixel % g.width),
+                                pixel < pixels, lane, dy, w, dx);
+}
+
+/* --- both ------------------------------------------------------------------------------------- */
+
+/* Pixel row p belongs to output row (p + top) / 2, to the last one where there is none. */
+template <int CIN, int L>
+__global__ void __launch_bounds__((mg_stem_filter_block<L>::THREADS), L == 4 ? 3 : 1)
+    stem_both_kernel(mg_conv2d g, int chunk, const float *__restrict__ x,
+                     const float *__restrict__ dy, const float *__restrict__ w,
+                     float *__restrict__ partial, float *__restrict__ dx) {
+    using B = mg_stem_filter_block<L>;
+    MG_SHARED(mg_lanes<L>, parts, [B::PARTS][9 * CIN][B::LANES]);
+    MG_SHARED(float, tile, [B::PARTS][3][B::template line<CIN>()]);
+    const mg_stem_chunk k = mg_stem_chunk_of(g, chunk);
+    mg_stem_filter_rows<CIN, L>(g, k, x, dy, partial, parts, tile);
+    const int lane = (int)threadIdx.x, group = (int)(threadIdx.z * 3 + threadIdx.y);
+    for (int64_t row = k.begin + k.tile; row < k.end; row += k.tiles) {
+        const int64_t image = row / g.rows;
+        const int i = (int)(row - image * g.rows);
+        const int begin = 2 * i > g.top ? 2 * i - g.top : 0;
+        const int next = 2 * i + 2 - g.top;
+        const int end = i == g.rows - 1 || next > g.height ? g.height : next;
+        const int64_t pixels = (int64_t)(end - begin) * g.width; /* may be negative: none */
+        for (int64_t first = 0; first < pixels; first += B::THREADS / B::LANES) {
+            const int64_t pixel = first + group;
+            mg_stem_dx_pixel<CIN, L, 1>(g, image, begin + (int)(pixel / g.width),
+                                        (int)(pixel % g.width), pixel < pixels, lane, dy, w, dx);
+        }
+    }
 }
 
 template <int CIN, int L> static void mg_stem_dx(const mg_op_call *c, const mg_conv2d *g) {
@@ -180,6 +256,28 @@ static void mg_stem_filter(const mg_op_call *c, const mg_conv2d *g, float *parti
               (unsigned)(mg_conv2d_chunks(g) * mg_channel_tiles(g->out)),
               dim3(B::LANES, 3, B::PARTS), 0, *g, (int)mg_conv2d_chunk(g), (const float *)c->x[0],
               (const float *)c->dy, partial);
+}
+
+template <int CIN, int L>
+static void mg_stem_both(const mg_op_call *c, const mg_conv2d *g, float *partial) {
+    using B = mg_stem_filter_block<L>;
+    MG_LAUNCH((stem_both_kernel<CIN, L>),
+              (unsigned)(mg_conv2d_chunks(g) * mg_channel_tiles(g->out)),
+              dim3(B::LANES, 3, B::PARTS), 0, *g, (int)mg_conv2d_chunk(g), (const float *)c->x[0],
+              (const float *)c->dy, (const float *)c->x[1], partial, (float *)c->dx[0]);
+}
+
+/* dw += … and dx += … of a stem; partial has mg_conv2d_weights_bytes(). */
+static inline void mg_conv2d_stem_gradients(const mg_op_call *c, const mg_conv2d *g,
+                                            float *partial) {
+    const int64_t weights = mg_conv2d_weight_count(g), chunks = mg_conv2d_chunks(g);
+    const bool wide = mg_lane_width(g->out, c->dy, c->x[1], partial, NULL) == 4;
+    const double x = 4.0 * (double)mg_shape_elements(&c->x_shape[0]);
+    mg_cuda_cost(mg_conv2d_bytes(c, false) + 2 * x + 4.0 * (double)(weights * chunks),
+                 2 * mg_conv2d_flops(c));
+    if (g->in == 1) wide ? mg_stem_both<1, 4>(c, g, partial) : mg_stem_both<1, 1>(c, g, partial);
+    else wide ? mg_stem_both<3, 4>(c, g, partial) : mg_stem_both<3, 1>(c, g, partial);
+    mg_combine(partial, 1, chunks, weights, 1, true, (float *)c->dx[1]);
 }
 
 /* dw += …; partial has mg_conv2d_weights_bytes(). */

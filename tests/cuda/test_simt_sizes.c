@@ -121,11 +121,27 @@ Test(simt_sizes, global_average_pool, .init = open_device) {
             {MG_SHAPE(n, h, w, in), MG_SHAPE(k, k, in, out), MG_SHAPE(out)}, WEIGHTED              \
     }
 
-Test(simt_sizes, conv2d, .init = open_device) {
+static void check_conv2d(void) {
     static const mg_case cases[] = {
         DENSE("stem, one channel, tiles", 3, 2, 2, 19, 83, 1, 40),
         DENSE("stem, three channels, tiles", 3, 2, 1, 21, 70, 3, 36),
         DENSE("stem, whole tiles of channels", 3, 2, 2, 67, 43, 1, 64),
+        DENSE("stem, several chunks of rows", 3, 2, 3, 131, 37, 1, 36),
+        {"stem, SAME, even",
+         {.kernel = 3, .stride = 2, .padding = MG_PAD_SAME},
+         2,
+         {MG_SHAPE(2, 70, 34, 3), MG_SHAPE(3, 3, 3, 40)},
+         WEIGHTED},
+        {"stem, padded above and beyond",
+         {.kernel = 3, .stride = 2, .padding = MG_PAD_STATIC, .pad_top = 2, .pad_left = 2},
+         2,
+         {MG_SHAPE(2, 15, 12, 1), MG_SHAPE(3, 3, 1, 20)},
+         WEIGHTED},
+        {"stem, padded below, last rows unseen",
+         {.kernel = 3, .stride = 2, .padding = MG_PAD_STATIC, .pad_bottom = 2},
+         2,
+         {MG_SHAPE(1, 16, 14, 3), MG_SHAPE(3, 3, 3, 33)},
+         WEIGHTED},
         DENSE("any: 3x3 stride 1", 3, 1, 2, 5, 7, 4, 8),
         DENSE("any: 7x7 stride 3", 7, 3, 1, 20, 17, 3, 5),
         DENSE("any: several chunks", 5, 1, 2, 45, 40, 2, 3),
@@ -144,6 +160,8 @@ Test(simt_sizes, conv2d, .init = open_device) {
     };
     check_cases(MG_OP_conv2d, cases, MG_COUNT(cases));
 }
+Test(simt_sizes, conv2d, .init = open_device) { check_conv2d(); }
+Test(simt_sizes_checked, conv2d, .init = open_checked) { check_conv2d(); }
 
 #define GATED(text, n, h, w, c, s)                                                                 \
     {                                                                                              \
@@ -158,13 +176,17 @@ Test(simt_sizes, conv2d, .init = open_device) {
               }                                                                                    \
     }
 
-Test(simt_sizes, squeeze_excite, .init = open_device) {
+static void check_squeeze_excite(void) {
     static const mg_case cases[] = {
+        GATED("several chunks, ragged channels", 2, 29, 23, 37, 5),
+        GATED("several chunks, slices, fours", 3, 31, 19, 148, 17),
         GATED("wide, gate off the boundary", 3, 17, 11, 24, 6),
         GATED("more channels than threads", 2, 3, 5, 1088, 45),
     };
     check_cases(MG_OP_squeeze_excite, cases, MG_COUNT(cases));
 }
+Test(simt_sizes, squeeze_excite, .init = open_device) { check_squeeze_excite(); }
+Test(simt_sizes_checked, squeeze_excite, .init = open_checked) { check_squeeze_excite(); }
 
 /* Both walks of cuda/batch_norm.h. */
 #define NORM(text, x_fill, n, h, w, c)                                                             \
