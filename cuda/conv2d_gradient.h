@@ -8,7 +8,7 @@
  * inputs under every part's row into shared memory, whole lines, and thread (lane, a, part)
  * multiplies each value of dy with the 3 Cin inputs under tap row a, which its lanes read as a
  * broadcast. The parts are added in shared memory by a tree. Stage 2 adds the chunks (sums.h).
- * Block: 8 x 3 x 8 threads (L = 4), 32 x 3 x 4 (L = 1). Shared memory, three channels: 9.3 KiB of
+ * Block: 8 x 3 x 8 threads (L = 4), 32 x 3 x 4 (L = 1). Shared memory, three channels: 13 KiB of
  * input + 27 KiB for the tree. Bytes: dy and x once, and a partial filter per chunk of 1024 or more
  * outputs.
  *
@@ -33,25 +33,32 @@ template <int L> struct mg_stem_filter_block {
         THREADS = LANES * 3 * PARTS,
         COLUMNS = 16 /* at a time */
     };
-    /* Floats under a row's columns. */
+    /* Floats under a row's columns, as whole warps copy them, and 8 more: the four lines that a warp
+     * reads at once then lie in different banks. */
     template <int CIN> __host__ __device__ static constexpr int line() {
-        return (2 * COLUMNS + 1) * CIN;
+        return ((2 * COLUMNS + 1) * CIN + MG_WARP - 1) / MG_WARP * MG_WARP + 8;
     }
 };
 
-/* Rows of x under output row `row` (counted over all images), columns from q on, into tile. */
+/* Rows of x under the parts' output rows `row`, row + 1, … (counted over all images), columns from
+ * q on, into tile. A warp copies a line at a time. */
 template <int CIN, int L, int LINE> __device__ __forceinline__ void
 mg_stem_inputs(const mg_conv2d &g, const float *x, int64_t row, int64_t end, int q,
                float (&tile)[mg_stem_filter_block<L>::PARTS][3][LINE]) {
     using B = mg_stem_filter_block<L>;
     const int thread = (int)((threadIdx.z * 3 + threadIdx.y) * B::LANES + threadIdx.x);
-    for (int k = thread; k < B::PARTS * 3 * LINE; k += B::THREADS) {
-        const int64_t r = row + k / (3 * LINE);
-        const int p = (int)(r % g.rows) * 2 + k / LINE % 3 - g.top;
-        const int64_t e = (int64_t)q * CIN + k % LINE, width = (int64_t)g.width * CIN;
-        const bool inside = r < end && p >= 0 && p < g.height && e >= 0 && e < width;
-        tile[k / (3 * LINE)][k / LINE % 3][k % LINE] =
-            inside ? x[(r / g.rows * g.height + p) * width + e] : 0.0f;
+    const int lane = thread % MG_WARP, width = g.width * CIN, begin = q * CIN;
+    for (int line = thread / MG_WARP; line < B::PARTS * 3; line += B::THREADS / MG_WARP) {
+        const int part = line / 3, a = line % 3;
+        const int64_t r = row + part, image = r / g.rows;
+        const int p = (int)(r - image * g.rows) * 2 + a - g.top;
+        const bool inside = r < end && p >= 0 && p < g.height;
+        const int64_t from = (image * g.height + p) * width + begin;
+        for (int k = lane; k < LINE - 8; k += MG_WARP) {
+            const int e = begin + k;
+            const bool used = k < (2 * B::COLUMNS + 1) * CIN && e >= 0 && e < width;
+            tile[part][a][k] = inside && used ? x[from + k] : 0.0f;
+        }
     }
 }
 

@@ -18,8 +18,9 @@
  * pixels of dx and add the columns that read these. Order: rows of dy, then columns, both upwards.
  *
  * Grid: forward x covers the vectors of one image row, backward pieces of it, y rows of all images.
- * Bytes: x and y once from memory; taps of neighbouring pixels meet in the caches. Shared memory:
- * forward none, backward 10 or 13 KiB. */
+ * Bytes: x and y once from memory; taps of neighbouring pixels meet in the caches, where few
+ * channels enlarged much make a warp ask for a handful of words that may lie across two sectors.
+ * Shared memory: forward none, backward 10 or 13 KiB. */
 #ifndef MG_CUDA_RESIZE_H
 #define MG_CUDA_RESIZE_H
 

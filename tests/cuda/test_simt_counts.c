@@ -1,8 +1,9 @@
 /* What memory-bound CUDA kernels ask of memory, by the emulator's counts: the sectors touched are
  * at most 1.5 times the compulsory bytes, a request takes at most 1.3 times the fewest sectors, and
- * shared memory has no bank conflicts. Sizes have B4's channel counts and enough pixels for halos
- * and partial sums to count as they do at full size; `apps/audit --counts` prints the full
- * sizes. */
+ * shared memory has no bank conflicts but where the data decide (concat, resize). Exceptions, as
+ * low as they can be, stand with their reasons in the table. Sizes have B4's channel counts and
+ * enough pixels for halos and partial sums to count as they do at full size; `apps/audit --counts`
+ * prints the full sizes. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,16 +16,42 @@
 typedef struct limits {
     mg_op_id id;
     mg_case test_case;
-    double forward, backward; /* touched / compulsory; 0: not bound by memory or not asked for */
+    double forward, backward; /* touched / compulsory */
+    double turns;             /* shared memory, of the fewest */
+    uint32_t unwanted;        /* gradients that backward is not asked for */
 } limits;
 
-#define WIDE   MG_SHAPE(2, 60, 32, 144)
-#define COLUMN MG_SHAPE(144)
+#define WIDE      MG_SHAPE(2, 60, 32, 144)
+#define COLUMN(c) MG_SHAPE(c), MG_SHAPE(c), MG_SHAPE(c), MG_SHAPE(c)
+#define TRAINING                                                                                   \
+    { .training = true, .eps = 1e-5, .momentum = 0.1 }
+#define NORM(text, n, h, w, c)                                                                     \
+    { text, TRAINING, 5, {MG_SHAPE(n, h, w, c), COLUMN(c)}, .forward_only = false }
+#define STEM                                                                                       \
+    {                                                                                              \
+        "stem", {.kernel = 3, .stride = 2}, 2, {MG_SHAPE(1, 95, 150, 3), MG_SHAPE(3, 3, 3, 48)},   \
+            .forward_only = false                                                                  \
+    }
+#define ENLARGE(n, h, w, c)                                                                        \
+    {                                                                                              \
+        "to an image", .attr = {.height = 311, .width = 160}, .inputs = 1, .shape = {              \
+            MG_SHAPE(n, h, w, c)                                                                   \
+        }                                                                                          \
+    }
+#define JOIN(c, d)                                                                                 \
+    {                                                                                              \
+        "channels", .attr = {.axis = 3}, .inputs = 2, .shape = {                                   \
+            MG_SHAPE(2, 60, 32, c),                                                                \
+            MG_SHAPE(2, 60, 32, d)                                                                 \
+        }                                                                                          \
+    }
 static const limits table[] = {
     {MG_OP_depthwise_conv,
      {"3x3", {.kernel = 3, .stride = 1}, 2, {WIDE, MG_SHAPE(3, 3, 144)}, .forward_only = false},
      TOUCHED,
-     TOUCHED},
+     TOUCHED,
+     1,
+     0},
     {MG_OP_depthwise_conv,
      {"5x5 stride 2",
       {.kernel = 5, .stride = 2},
@@ -32,29 +59,40 @@ static const limits table[] = {
       {WIDE, MG_SHAPE(5, 5, 144)},
       .forward_only = false},
      TOUCHED,
-     TOUCHED},
-    /* Both gradients of a stem read dy, a pass each, which makes 1.7; training asks only for dw. */
-    {MG_OP_conv2d,
-     {"stem",
-      {.kernel = 3, .stride = 2},
-      2,
-      {MG_SHAPE(1, 95, 150, 3), MG_SHAPE(3, 3, 3, 48)},
-      .forward_only = false},
      TOUCHED,
-     1.8},
+     1,
+     0},
+    {MG_OP_conv2d, STEM, TOUCHED, TOUCHED, 1, 0},
+    {MG_OP_conv2d, STEM, TOUCHED, TOUCHED, 1, 1}, /* training: dw alone */
+    {MG_OP_batch_norm, NORM("whole columns", 2, 60, 32, 144), 1.01, 1.01, 1, 0},
+    {MG_OP_batch_norm, NORM("40 slices, more rows", 1, 67, 62, 320), 1.01, 1.01, 1, 0},
+    /* Chunks of rows: x twice and y are 1.5 by themselves, x and dy twice and dx 1.67
+     * (cuda/batch_norm.h). */
+    {MG_OP_batch_norm, NORM("chunks", 2, 96, 64, 48), 1.51, 1.68, 1, 0},
     {MG_OP_channel_scale,
      {"wide", .inputs = 2, .shape = {WIDE, MG_SHAPE(2, 144)}},
      TOUCHED,
-     TOUCHED},
-    {MG_OP_global_average_pool, {"wide", .inputs = 1, .shape = {WIDE}}, TOUCHED, TOUCHED},
+     TOUCHED,
+     1,
+     0},
+    {MG_OP_global_average_pool, {"wide", .inputs = 1, .shape = {WIDE}}, TOUCHED, TOUCHED, 1, 0},
     /* Gates need all of x before the first element is scaled: x twice and y are 1.5 by
      * themselves. */
     {MG_OP_squeeze_excite,
      {"wide", .inputs = 5,
-      .shape = {WIDE, MG_SHAPE(144, 6), MG_SHAPE(6), MG_SHAPE(6, 144), COLUMN}},
-     1.53,
-     TOUCHED},
-    {MG_OP_silu, {"wide", .inputs = 1, .shape = {WIDE}}, TOUCHED, TOUCHED},
+      .shape = {WIDE, MG_SHAPE(144, 6), MG_SHAPE(6), MG_SHAPE(6, 144), MG_SHAPE(144)}},
+     1.51,
+     TOUCHED,
+     1,
+     0},
+    {MG_OP_silu, {"wide", .inputs = 1, .shape = {WIDE}}, TOUCHED, TOUCHED, 1, 0},
+    {MG_OP_concat, JOIN(2, 1), TOUCHED, TOUCHED, 1.5, 0},
+    {MG_OP_concat, JOIN(33, 7), TOUCHED, TOUCHED, 1.5, 0},
+    {MG_OP_concat, JOIN(24, 8), TOUCHED, TOUCHED, 1, 0},
+    {MG_OP_resize_bilinear, ENLARGE(1, 10, 5, 1), TOUCHED, TOUCHED, 2.5, 0},
+    {MG_OP_resize_bicubic, ENLARGE(1, 10, 5, 1), TOUCHED, TOUCHED, 2.5, 0},
+    {MG_OP_resize_bilinear, ENLARGE(1, 30, 16, 12), TOUCHED, TOUCHED, 2.5, 0},
+    {MG_OP_resize_bicubic, ENLARGE(1, 30, 16, 12), TOUCHED, TOUCHED, 2.5, 0},
 };
 
 static void open_device(void) {
@@ -74,24 +112,25 @@ static void check_direction(const limits *l, bool backward) {
     mg_error err = {0};
     mg_access_counts n;
     cr_assert_eq(mg_audit_counting(&plugin, &err), MG_OK);
-    mg_status s = mg_audit_count(l->id, c, mg_staged_kernels(l->id, plugin), backward, &n, &err);
+    mg_status s = mg_audit_count_wanted(l->id, c, mg_staged_kernels(l->id, plugin), backward,
+                                        ~l->unwanted, &n, &err);
     cr_assert_eq(s, MG_OK, "%s", err.message);
     mg_trial t;
     cr_assert_eq(mg_trial_open(&t, op, c, MG_F32, &err), MG_OK);
-    const mg_cost cost = op->cost(&t.call);
+    const double compulsory = mg_audit_compulsory(op, &t.call, backward, ~l->unwanted);
     mg_trial_close(&t);
-    const double compulsory = backward ? cost.backward_bytes : cost.forward_bytes;
     const double touched = 32.0 * (double)n.touched_sectors / compulsory;
     const double loads = (double)n.load_sectors / (double)n.least_load_sectors;
     const double stores = (double)n.store_sectors / (double)n.least_store_sectors;
-    printf("simt     %-20s %-8s touched %.2f, loads %.2f, stores %.2f\n", op->name,
-           backward ? "backward" : "forward", touched, loads, stores);
+    const double turns = n.least_turns ? (double)n.turns / (double)n.least_turns : 1;
+    printf("simt     %-20s %-20s %-8s touched %.3f, loads %.2f, stores %.2f, turns %.2f\n",
+           op->name, c->name, backward ? "backward" : "forward", touched, loads, stores, turns);
     cr_expect_gt(touched, 0.5, "%s, %s: the counter does not count", op->name, c->name);
     cr_expect_leq(touched, backward ? l->backward : l->forward, "%s, %s: touched %.3f", op->name,
                   c->name, touched);
     cr_expect_leq(loads, SECTORS, "%s, %s: loads %.3f", op->name, c->name, loads);
     cr_expect_leq(stores, SECTORS, "%s, %s: stores %.3f", op->name, c->name, stores);
-    cr_expect_eq(n.turns, n.least_turns, "%s, %s: bank conflicts", op->name, c->name);
+    cr_expect_leq(turns, l->turns, "%s, %s: bank conflicts, %.3f", op->name, c->name, turns);
 }
 
 Test(simt_counts, memory_bound_kernels, .init = open_device) {
