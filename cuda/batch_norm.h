@@ -10,12 +10,12 @@
  * grid to the size of the GPU), and each of those launches reads its tensors anew: forward moves x
  * twice and y, 3 tensors of which 2 are compulsory, backward x and dy twice and dx, 5 of 3. Forward
  * cannot fall below 1.5 and backward not below 1.67 of what must move; partial sums, two floats per
- * channel and chunk of some 300 rows, add less than 0.02.
+ * channel and chunk of 256 rows or more, add less than 0.01.
  *
  * The rule, an estimate from data sheets that no GPU has confirmed:
- * - up to 4096 rows, whole columns. A block moves at most 3 sectors x 4096 = 384 KiB, 5 µs at the
- *   40 or so bytes per cycle that one multiprocessor gets out of the L2 cache, about what two more
- *   launches and their gaps cost, however few the blocks.
+ * - up to 4096 rows, whole columns, however few the blocks. Forward moves at most 3 sectors x 4096
+ *   = 384 KiB a block, 6 µs at some 40 bytes per cycle for one multiprocessor, about what two more
+ *   launches and the gaps between them cost.
  * - from 40 slices on, whole columns while x has at most 16 MiB. A multiprocessor can take 64 bytes
  *   per cycle from the L2 cache, memory gives an A100 some 1100 and an H100 1900 per cycle: 30
  *   blocks could use it up, 40 allow for what they lose. x, dy and dx stay in the L2 cache (40, 50

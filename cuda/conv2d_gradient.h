@@ -17,9 +17,9 @@
  * shuffles. Blocks of 256 threads, no shared memory.
  *
  * Training asks for dw alone, a map of what the image contributes for dx alone. Where both are
- * wanted they share a launch: a block that has summed dw over its output rows makes dx of the pixels
- * under them, whose dy it has just read; the blocks of a chunk, one per 32 output channels, take the
- * rows in turn. dy, two thirds of all bytes, then comes from memory once. */
+ * wanted they share a launch: a block that has summed dw over its output rows makes dx of the
+ * pixels under them, whose dy it has just read; the blocks of a chunk, one per 32 output channels,
+ * take the rows in turn. dy, two thirds of all bytes, then comes from memory once. */
 #ifndef MG_CUDA_CONV2D_GRADIENT_H
 #define MG_CUDA_CONV2D_GRADIENT_H
 
@@ -33,8 +33,8 @@ template <int L> struct mg_stem_filter_block {
         THREADS = LANES * 3 * PARTS,
         COLUMNS = 16 /* at a time */
     };
-    /* Floats under a row's columns, as whole warps copy them, and 8 more: the four lines that a warp
-     * reads at once then lie in different banks. */
+    /* Floats under a row's columns, as whole warps copy them, and 8 more: the four lines that a
+     * warp reads at once then lie in different banks. */
     template <int CIN> __host__ __device__ static constexpr int line() {
         return ((2 * COLUMNS + 1) * CIN + MG_WARP - 1) / MG_WARP * MG_WARP + 8;
     }

@@ -3,7 +3,8 @@
  * Level 3 pulls both weight matrices, up to 2.4 MB in EfficientNet-B4's last stage, through one
  * multiprocessor per image, and its thread of a squeezed channel runs through all C products alone.
  * cuda/gate.h splits the two layers into launches of their own, with 8 outputs or 128 outputs a
- * block and 32 threads on each sum of the first. Two launches more, a fraction of the waiting. */
+ * block and 32 threads on each sum of the first, which also adds the chunks. One launch more, a
+ * fraction of the waiting. */
 #include "cuda/lab/squeeze_excite/common.h"
 
 static void forward(const mg_op_call *c) {
