@@ -23,6 +23,29 @@ template <bool bug> static void write_past_end() {
 }
 PLANT(write_past_end, "memcheck", CHECKED);
 
+/* A structure stored straight from the call that returns it, not by an assignment. */
+struct Half {
+    short bits;
+};
+static Half half_of(float x) {
+    unsigned bits;
+    memcpy(&bits, &x, sizeof bits);
+    const unsigned above = bits >> 16, below = bits & 0xffff;
+    if ((bits & 0x7fffffff) > 0x7f800000) return {(short)(above | 64)};
+    return {(short)(above + (below > 0x8000 || (below == 0x8000 && (above & 1))))};
+}
+template <bool bug> __global__ void round_n(const float *x, Half *y, int n) {
+    const int i = 2 * (blockIdx.x * blockDim.x + threadIdx.x);
+    if (!bug && i >= n) return;
+    y[i] = half_of(x[i < n ? i : 0]); /* BUG: write_result_past_end */
+    if (i + 1 < n) y[i + 1] = half_of(x[i + 1]);
+}
+template <bool bug> static void write_result_past_end() {
+    Array x(1000), y(500);
+    SIMT_LAUNCH(round_n<bug>, 2, 256, 0, 0, x.p, (Half *)y.p, 1000);
+}
+PLANT(write_result_past_end, "memcheck", CHECKED);
+
 template <bool bug> __global__ void difference(const float *x, float *y) {
     const int t = threadIdx.x;
     const float left = bug || t > 0 ? x[t - 1] : 0; /* BUG: read_before_start */
