@@ -1,26 +1,13 @@
 /* The device as a program meets it: opening, transfers, failures told in words, memory that runs
  * out, recorded launches, the precisions of matrix products. In the emulator; what needs no plugin
  * is tested without one too. */
-#include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "autograd/functions.h"
-#include "ops/device.h"
-
-static const mg_device_plugin *plugin;
-
-static void open_device(void) {
-    mg_device device;
-    mg_error err = {0};
-    if (mg_device_open("simt", &device, &plugin, &err)) {
-        cr_assert(strstr(err.message, "not built"), "%s", err.message);
-        cr_skip_test("%s", err.message);
-    }
-    cr_assert_eq(device, MG_DEVICE_SIMT);
-}
+#include "tests/lib/emulator.h"
 
 static const char *refusal(const char *spec) {
     static mg_error err;
@@ -57,15 +44,15 @@ Test(device, running_on_the_cpu_loads_nothing_of_cuda) {
     if (maps) fclose(maps);
 }
 
-Test(device, an_ordinal_that_is_not_there, .init = open_device) {
+EMULATOR_TEST(device, an_ordinal_that_is_not_there) {
     cr_expect(strstr(refusal("simt:7"), "there is no device 7"), "%s", refusal("simt:7"));
 }
 
 /* More than both staging buffers together, odd sizes, written while the caller reuses its
  * memory. */
-Test(device, transfers_keep_every_byte, .init = open_device) {
-    const mg_memory *m = plugin->memory;
-    size_t sizes[] = {1, 17, 4096, ((size_t)8 << 20) + 3, ((size_t)33 << 20) + 1};
+EMULATOR_TEST(device, transfers_keep_every_byte) {
+    const mg_memory *m = emulator->memory;
+    size_t sizes[] = {1, 17, 4096, ((size_t)8 << 20) + 3, ((size_t)24 << 20) + 1};
     for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
         size_t n = sizes[k];
         unsigned char *host = malloc(n), *back = malloc(n);
@@ -90,14 +77,9 @@ Test(device, transfers_keep_every_byte, .init = open_device) {
     cr_expect_null(m->failure(true));
 }
 
-static void set_small_memory(void) {
-    setenv("SIMT_MEMORY", "64", 1);
-    open_device();
-}
-
-Test(device, memory_that_runs_out_names_tensor_and_peak, .init = set_small_memory) {
+static void run_out_of_memory(void) {
     mg_context *ctx = mg_context_create(MG_DEVICE_SIMT, MG_F32, NULL, 0);
-    mg_context_use(ctx, MG_DEVICE_SIMT, plugin);
+    mg_context_use(ctx, MG_DEVICE_SIMT, emulator);
     for (int dry = 1; dry >= 0; dry--) {
         ctx->dry_run = dry;
         ctx->recording = false;
@@ -116,6 +98,21 @@ Test(device, memory_that_runs_out_names_tensor_and_peak, .init = set_small_memor
     mg_context_destroy(ctx);
 }
 
+static void open_small(void) {
+    setenv("SIMT_MEMORY", "64", 1);
+    emulator_open();
+}
+static void open_small_checked(void) {
+    setenv("SIMT_MEMORY", "64", 1);
+    emulator_open_checked();
+}
+Test(device, memory_that_runs_out_names_tensor_and_peak, .init = open_small) {
+    run_out_of_memory();
+}
+Test(device_checked, memory_that_runs_out_names_tensor_and_peak, .init = open_small_checked) {
+    run_out_of_memory();
+}
+
 static int launches;
 static mg_launch last;
 static void count_launch(void *arg, const mg_launch *l) {
@@ -124,14 +121,14 @@ static void count_launch(void *arg, const mg_launch *l) {
     last = *l;
 }
 
-Test(device, recorded_launches_are_told_and_not_made, .init = open_device) {
+EMULATOR_TEST(device, recorded_launches_are_told_and_not_made) {
     mg_context *ctx = mg_context_create(MG_DEVICE_SIMT, MG_F32, NULL, 0);
-    mg_context_use(ctx, MG_DEVICE_SIMT, plugin);
+    mg_context_use(ctx, MG_DEVICE_SIMT, emulator);
     ctx->dry_run = ctx->record_launches = true;
-    plugin->record(count_launch, NULL);
+    emulator->record(count_launch, NULL);
     mg_tensor *x = mg_input(ctx, "images", (mg_shape)MG_SHAPE(1000, 1000), NULL);
     mg_silu(ctx, x);
-    plugin->record(NULL, NULL);
+    emulator->record(NULL, NULL);
     cr_assert_eq(launches, 1);
     cr_expect(strstr(last.kernel, "map_kernel"), "%s", last.kernel);
     cr_expect_eq(last.bytes, 8e6);
@@ -143,8 +140,8 @@ Test(device, recorded_launches_are_told_and_not_made, .init = open_device) {
 static double product_error(int mode) {
     enum { M = 37, K = 53, N = 29 };
     mg_context *ctx = mg_context_create(MG_DEVICE_SIMT, MG_F32, NULL, 0);
-    mg_context_use(ctx, MG_DEVICE_SIMT, plugin);
-    plugin->gemm_precision(mode);
+    mg_context_use(ctx, MG_DEVICE_SIMT, emulator);
+    emulator->gemm_precision(mode);
     float a[M * K], b[K * N], c[M * N];
     mg_rng_key key = {.seed = 4, .purpose = MG_RNG_TEST};
     for (int i = 0; i < M * K; i++) a[i] = (float)mg_rng_normal(&key, (uint32_t)i);
@@ -165,12 +162,12 @@ static double product_error(int mode) {
             }
             worst = fmax(worst, fabs((double)c[i * N + j] - exact) / size);
         }
-    plugin->gemm_precision(0);
+    emulator->gemm_precision(0);
     mg_context_destroy(ctx);
     return worst;
 }
 
-Test(device, products_in_f32_and_bf16, .init = open_device) {
+EMULATOR_TEST(device, products_in_f32_and_bf16) {
     double f32 = product_error(0), bf16 = product_error(2);
     cr_expect_lt(f32, 53 * 0x1p-24, "f32: %g", f32);
     /* Two operands rounded to 8 bits: at most 2^-8 of the sum of magnitudes, and surely not f32. */

@@ -6,32 +6,16 @@
  * Batch norm in training keeps it where blocks own whole columns (cuda/batch_norm.h). In chunks of
  * rows forward must read x twice (3 tensors where 2 move), backward x and dy twice (5 where 3
  * move), and partial sums come on top: limits of their own hold that below one per cent. */
-#include <criterion/criterion.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "ops/check.h"
-#include "ops/device.h"
-
-static const mg_device_plugin *plugin;
-
-static void open_device(void) {
-    mg_device device;
-    mg_error err = {0};
-    setenv("MG_SIMT", "check", 1);
-    if (mg_device_open("simt", &device, &plugin, &err)) {
-        cr_assert(strstr(err.message, "not built"), "%s", err.message);
-        cr_skip_test("%s", err.message);
-    }
-    cr_assert(plugin->count_accesses);
-}
+#include "tests/lib/emulator.h"
 
 static double bytes_of(const mg_shape *s) { return 4.0 * (double)mg_shape_elements(s); }
 
 static void expect_few(const char *op, const char *way, double compulsory, double limit) {
     mg_access_counts n;
-    plugin->count_accesses(&n);
+    emulator->count_accesses(&n);
     double touched = 32.0 * (double)n.touched_sectors / compulsory;
     double loads = (double)n.load_sectors / (double)n.least_load_sectors;
     printf("%-18s %-8s touched %.3f of what must move, loads %.3f of the fewest sectors\n", op, way,
@@ -43,7 +27,7 @@ static void expect_few(const char *op, const char *way, double compulsory, doubl
 
 static void check(mg_op_id id, mg_case c, double forward_limit, double backward_limit) {
     const mg_op *op = mg_op_get(id, MG_F32);
-    const mg_kernels *kernels = mg_staged_kernels(id, plugin);
+    const mg_kernels *kernels = mg_staged_kernels(id, emulator);
     mg_trial t;
     mg_error err = {0};
     c.name = "sectors";
@@ -56,18 +40,19 @@ static void check(mg_op_id id, mg_case c, double forward_limit, double backward_
         if (op->needs_x >> i & 1) kept += bytes;
     }
     if (op->needs_y) kept += out;
-    plugin->count_accesses(NULL);
+    emulator->count_accesses(NULL);
     cr_assert_eq(mg_trial_forward(&t, kernels, NULL, &err), MG_OK, "%s", err.message);
     expect_few(op->name, "forward", in + out, forward_limit);
     cr_assert_eq(mg_trial_backward(&t, kernels, NULL, ~0u, &err), MG_OK, "%s", err.message);
     expect_few(op->name, "backward", kept + out + gradients, backward_limit);
     mg_trial_close(&t);
+    emulator_expect_clean(op->name);
 }
 
 #define IMAGE    MG_SHAPE(2, 60, 32, 112)
 #define CHANNELS MG_SHAPE(112)
 #define SECTOR_TEST(name, limit, ...)                                                              \
-    Test(sectors, name, .init = open_device) {                                                     \
+    Test(sectors, name, .init = emulator_open_checked) {                                           \
         check(MG_OP_##name, (mg_case){__VA_ARGS__}, limit, limit);                                 \
     }
 #define RANDOM .attr = {.training = true, .p = 0.3, .key = {.seed = 7, .purpose = MG_RNG_TEST}}

@@ -4,11 +4,10 @@
  * low as they can be, stand with their reasons in the table. Sizes have B4's channel counts and
  * enough pixels for halos and partial sums to count as they do at full size; `apps/audit --counts`
  * prints the full sizes. */
-#include <criterion/criterion.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "apps/lib/audit_counts.h"
+#include "tests/lib/emulator.h"
 
 #define TOUCHED 1.5
 #define SECTORS 1.3
@@ -95,24 +94,12 @@ static const limits table[] = {
     {MG_OP_resize_bicubic, ENLARGE(1, 30, 16, 12), TOUCHED, TOUCHED, 2.5, 0},
 };
 
-static void open_device(void) {
-    const mg_device_plugin *plugin;
-    mg_error err = {0};
-    if (mg_audit_counting(&plugin, &err)) {
-        cr_assert(strstr(err.message, "not built") || strstr(err.message, "checker"), "%s",
-                  err.message);
-        cr_skip_test("%s", err.message);
-    }
-}
-
 static void check_direction(const limits *l, bool backward) {
-    const mg_device_plugin *plugin;
     const mg_op *op = mg_op_get(l->id, MG_F32);
     const mg_case *c = &l->test_case;
     mg_error err = {0};
     mg_access_counts n;
-    cr_assert_eq(mg_audit_counting(&plugin, &err), MG_OK);
-    mg_status s = mg_audit_count_wanted(l->id, c, mg_staged_kernels(l->id, plugin), backward,
+    mg_status s = mg_audit_count_wanted(l->id, c, mg_staged_kernels(l->id, emulator), backward,
                                         ~l->unwanted, &n, &err);
     cr_assert_eq(s, MG_OK, "%s", err.message);
     mg_trial t;
@@ -133,7 +120,7 @@ static void check_direction(const limits *l, bool backward) {
     cr_expect_leq(turns, l->turns, "%s, %s: bank conflicts, %.3f", op->name, c->name, turns);
 }
 
-Test(simt_counts, memory_bound_kernels, .init = open_device) {
+Test(simt_counts, memory_bound_kernels, .init = emulator_open_checked) {
     for (int i = 0; i < MG_COUNT(table); i++) {
         check_direction(&table[i], false);
         check_direction(&table[i], true);
@@ -142,22 +129,20 @@ Test(simt_counts, memory_bound_kernels, .init = open_device) {
 
 /* The counter itself: a kernel whose neighbouring threads read far apart, and its coalesced
  * twin. */
-Test(simt_counts, counter_tells_naive_from_coalesced, .init = open_device) {
+Test(simt_counts, counter_tells_naive_from_coalesced, .init = emulator_open_checked) {
     static const mg_case c = {"3x3",
                               {.kernel = 3, .stride = 1},
                               2,
                               {MG_SHAPE(1, 16, 32, 64), MG_SHAPE(3, 3, 64)},
                               .forward_only = false};
-    const mg_device_plugin *plugin;
     mg_error err = {0};
     double loads[2] = {0};
-    cr_assert_eq(mg_audit_counting(&plugin, &err), MG_OK);
-    for (const mg_lab_level *const *l = plugin->lab; *l; l++) {
+    for (const mg_lab_level *const *l = emulator->lab; *l; l++) {
         mg_access_counts n;
         if ((*l)->op != MG_OP_depthwise_conv || (*l)->level > 2) continue;
         cr_assert_eq(
-            mg_audit_count((*l)->op, &c, mg_staged_lab_kernels(*l, plugin), false, &n, &err), MG_OK,
-            "%s", err.message);
+            mg_audit_count((*l)->op, &c, mg_staged_lab_kernels(*l, emulator), false, &n, &err),
+            MG_OK, "%s", err.message);
         cr_expect_eq(n.launches, 1);
         cr_expect_eq(n.store_requests, 16 * 32 * 64 / 32);
         loads[(*l)->level - 1] = (double)n.load_sectors / (double)n.least_load_sectors;

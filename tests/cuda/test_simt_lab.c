@@ -1,51 +1,19 @@
 /* The teaching ladders in the emulator: every level of every ladder on every case of its op, like
  * the production kernels (test_simt_ops.c), plain and under the checker in random order; and the
  * table lists every file of cuda/lab. */
-#include <criterion/criterion.h>
 #include <glob.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "ops/check.h"
-#include "ops/device.h"
-
-static const mg_device_plugin *plugin;
-
-static void open_device(void) {
-    mg_device device;
-    mg_error err = {0};
-    if (mg_device_open("simt", &device, &plugin, &err)) {
-        cr_assert(strstr(err.message, "not built"), "%s", err.message);
-        cr_skip_test("%s", err.message);
-    }
-}
-
-/* Threads in random order, streams that do nothing until they must, and the checker for races,
- * missing barriers, overruns and reads of unwritten memory. */
-static void open_checked(void) {
-#ifdef MG_SANITIZE
-    cr_skip_test("the checker and the compiler's sanitizers exclude each other");
-#endif
-    setenv("MG_SIMT", "check", 1);
-    setenv("SIMT_ORDER", "rand", 1);
-    setenv("SIMT_SEED", "3", 0);
-    setenv("SIMT_ASYNC", "1", 1);
-    setenv("SIMT_ABORT", "0", 1);
-    open_device();
-    cr_assert(plugin->findings, "not the checker's plugin");
-}
+#include "tests/lib/emulator.h"
 
 static void check_case(const mg_lab_level *l, const mg_case *c, mg_device_check *worst) {
     mg_device_check r;
     mg_error err = {0};
-    mg_status s = mg_check_device(l->op, c, mg_staged_lab_kernels(l, plugin), NULL, &r, &err);
-    const char *failure = plugin->memory->failure(true);
-    cr_expect(!failure, "level %d, %s: %s", l->level, c->name, failure ? failure : "");
+    mg_status s = mg_check_device(l->op, c, mg_staged_lab_kernels(l, emulator), NULL, &r, &err);
     cr_expect_eq(s, MG_OK, "level %d: %s", l->level, err.message);
-    const int findings = plugin->findings ? plugin->findings() : 0;
-    cr_expect_eq(findings, 0, "level %d, %s: %d findings of the checker so far, see above",
-                 l->level, c->name, findings);
+    emulator_expect_clean(c->name);
     if (r.forward > worst->forward) worst->forward = r.forward;
 }
 
@@ -53,7 +21,7 @@ static void check_case(const mg_lab_level *l, const mg_case *c, mg_device_check 
 static void check_ladder(mg_op_id id, const mg_case *more, int count) {
     const mg_op *op = mg_op_get(id, MG_F32);
     int levels = 0;
-    for (const mg_lab_level *const *l = plugin->lab; *l; l++) {
+    for (const mg_lab_level *const *l = emulator->lab; *l; l++) {
         if ((*l)->op != id) continue;
         cr_expect_eq((*l)->level, ++levels, "levels count up from 1");
         mg_device_check worst = {0};
@@ -106,17 +74,16 @@ static void check_squeeze_excite(void) {
 }
 
 #define LADDER(op)                                                                                 \
-    Test(simt_lab, op, .init = open_device) { check_##op(); }                                      \
-    Test(simt_lab_checked, op, .init = open_checked) { check_##op(); }
+    EMULATOR_TEST(simt_lab, op) { check_##op(); }
 LADDER(depthwise_conv)
 LADDER(batch_norm)
 LADDER(squeeze_excite)
 
-Test(simt_lab, every_file_is_listed, .init = open_device) {
+Test(simt_lab, every_file_is_listed, .init = emulator_open) {
     glob_t files;
     cr_assert_eq(glob("cuda/lab/*/level_*.cu", 0, NULL, &files), 0);
     size_t listed = 0;
-    for (const mg_lab_level *const *l = plugin->lab; *l; l++, listed++) {
+    for (const mg_lab_level *const *l = emulator->lab; *l; l++, listed++) {
         size_t i = 0;
         while (i < files.gl_pathc && !strstr((*l)->file, files.gl_pathv[i])) i++;
         cr_expect_lt(i, files.gl_pathc, "%s is no file", (*l)->file);

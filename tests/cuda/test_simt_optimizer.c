@@ -1,24 +1,12 @@
 /* The fused updates of cuda/optimizer.cu against the CPU's, bit for bit: every rule, tensors of odd
  * sizes and of several chunks, several groups, more tensors than one launch takes. */
-#include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "nn/efficientnet.h"
-#include "ops/device.h"
 #include "optim/optimizer.h"
-
-static const mg_device_plugin *plugin;
-
-static void open_device(void) {
-    mg_device device;
-    mg_error err = {0};
-    if (mg_device_open("simt", &device, &plugin, &err)) {
-        cr_assert(strstr(err.message, "not built"), "%s", err.message);
-        cr_skip_test("%s", err.message);
-    }
-}
+#include "tests/lib/emulator.h"
 
 enum { TENSORS = 7, STEPS = 3, MOST = 20001 };
 static const int64_t size_of[TENSORS] = {1, 3, 4, 37, 8192, 8193, MOST};
@@ -36,7 +24,7 @@ static float number(uint32_t stream, uint32_t i) {
 
 static network build(const mg_optimizer_options *options, bool on_device) {
     network n = {.ctx = mg_context_create(MG_DEVICE_CPU, MG_F32, NULL, (size_t)1 << 28)};
-    if (on_device) mg_context_use(n.ctx, MG_DEVICE_SIMT, plugin);
+    if (on_device) mg_context_use(n.ctx, MG_DEVICE_SIMT, emulator);
     n.o = mg_optimizer_create(options);
     int second = mg_optimizer_add_group(n.o, 0.5, 0.125);
     for (int k = 0; k < TENSORS; k++) {
@@ -102,45 +90,43 @@ static void compare(const char *what, const mg_optimizer_options *options) {
         mg_optimizer_zero_grad(device.o, NULL);
         expect_same(&cpu, &device, true, what);
     }
-    const char *failure = plugin->memory->failure(true);
-    cr_expect(!failure, "%s: %s", what, failure ? failure : "");
+    emulator_expect_clean(what);
     drop(&cpu);
     drop(&device);
 }
 
-Test(simt_optimizer, sgd, .init = open_device) {
+EMULATOR_TEST(simt_optimizer, sgd) {
     compare("SGD", &(mg_optimizer_options){.kind = MG_SGD, .lr = 0.1});
 }
-Test(simt_optimizer, sgd_with_momentum_and_decay, .init = open_device) {
+EMULATOR_TEST(simt_optimizer, sgd_with_momentum_and_decay) {
     compare("momentum", &(mg_optimizer_options){
                             .kind = MG_SGD, .lr = 0.1, .momentum = 0.9, .weight_decay = 0.01});
 }
-Test(simt_optimizer, adam, .init = open_device) {
+EMULATOR_TEST(simt_optimizer, adam) {
     compare("Adam", &(mg_optimizer_options){.kind = MG_ADAM, .lr = 0.01, .weight_decay = 0.02});
 }
-Test(simt_optimizer, adamw, .init = open_device) {
+EMULATOR_TEST(simt_optimizer, adamw) {
     compare("AdamW", &(mg_optimizer_options){.kind = MG_ADAMW, .lr = 0.01, .weight_decay = 0.02});
 }
 
 /* 1,500 tensors of one element: several launches, no tensor left out or visited twice. */
-Test(simt_optimizer, more_tensors_than_one_launch_takes, .init = open_device) {
+EMULATOR_TEST(simt_optimizer, more_tensors_than_one_launch_takes) {
     enum { COUNT = 1500 };
     static mg_update_tensor list[COUNT];
     static float grad[4 * COUNT];
-    float *on_device = plugin->memory->alloc(sizeof grad, "gradients");
+    float *on_device = emulator->memory->alloc(sizeof grad, "gradients");
     cr_assert(on_device);
     for (int i = 0; i < 4 * COUNT; i++) grad[i] = (float)(i % 7);
-    plugin->memory->write(on_device, grad, sizeof grad);
+    emulator->memory->write(on_device, grad, sizeof grad);
     double want = 0;
     for (int i = 0; i < COUNT; i++) {
         list[i] = (mg_update_tensor){.grad = on_device + 4 * i, .n = 1, .lr = (float)(i % 40)};
         want += (double)grad[4 * i] * (double)grad[4 * i];
     }
-    cr_expect_float_eq(plugin->squared_norm(list, COUNT), want, 1e-9);
-    plugin->scale_grad(list, COUNT, 2);
-    plugin->memory->read(grad, on_device, sizeof grad);
+    cr_expect_float_eq(emulator->squared_norm(list, COUNT), want, 1e-9);
+    emulator->scale_grad(list, COUNT, 2);
+    emulator->memory->read(grad, on_device, sizeof grad);
     for (int i = 0; i < 4 * COUNT; i++)
         cr_assert_eq(grad[i], (float)((i % 4 ? 1 : 2) * (i % 7)), "element %d", i);
-    plugin->memory->free(on_device);
-    cr_expect(!plugin->memory->failure(true));
+    emulator->memory->free(on_device);
 }

@@ -1,49 +1,19 @@
 /* CUDA kernels in the emulator at sizes that the op table's cases do not reach, because those were
  * chosen for the CPU: channels in fours (16-byte accesses), several tiles in every direction,
  * ragged edges, filters without a kernel of their own. The same checks as test_simt_ops.c. */
-#include <criterion/criterion.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "ops/check.h"
-#include "ops/device.h"
-
-static const mg_device_plugin *plugin;
-
-static void open_device(void) {
-    mg_device device;
-    mg_error err = {0};
-    if (mg_device_open("simt", &device, &plugin, &err)) {
-        cr_assert(strstr(err.message, "not built"), "%s", err.message);
-        cr_skip_test("%s", err.message);
-    }
-}
-
-/* Under the checker, threads in random order, streams that do nothing until they must. */
-static void open_checked(void) {
-#ifdef MG_SANITIZE
-    cr_skip_test("the checker and the compiler's sanitizers exclude each other");
-#endif
-    setenv("MG_SIMT", "check", 1);
-    setenv("SIMT_ORDER", "rand", 1);
-    setenv("SIMT_SEED", "5", 0);
-    setenv("SIMT_ASYNC", "1", 1);
-    setenv("SIMT_ABORT", "0", 1);
-    open_device();
-    cr_assert(plugin->findings, "not the checker's plugin");
-}
+#include "tests/lib/emulator.h"
 
 static void check_cases(mg_op_id id, const mg_case *cases, int count) {
     for (int k = 0; k < count; k++) {
         mg_device_check r;
         mg_error err = {0};
-        mg_status s = mg_check_device(id, &cases[k], mg_staged_kernels(id, plugin), NULL, &r, &err);
-        const char *failure = plugin->memory->failure(true);
-        cr_expect(!failure, "%s: %s", cases[k].name, failure ? failure : "");
+        mg_status s =
+            mg_check_device(id, &cases[k], mg_staged_kernels(id, emulator), NULL, &r, &err);
+        emulator_expect_clean(cases[k].name);
         cr_expect_eq(s, MG_OK, "%s", err.message);
-        const int findings = plugin->findings ? plugin->findings() : 0;
-        cr_expect_eq(findings, 0, "%s: %d findings of the checker so far, see above", cases[k].name,
-                     findings);
     }
 }
 
@@ -51,7 +21,7 @@ static void check_cases(mg_op_id id, const mg_case *cases, int count) {
 #define DEPTHWISE(text, k, s, n, h, w, c)                                                          \
     { text, {.kernel = k, .stride = s}, 2, {MG_SHAPE(n, h, w, c), MG_SHAPE(k, k, c)}, WEIGHTED }
 
-Test(simt_sizes, depthwise_conv, .init = open_device) {
+EMULATOR_TEST(simt_sizes, depthwise_conv) {
     static const mg_case cases[] = {
         DEPTHWISE("3x3, tiles", 3, 1, 2, 35, 19, 40),
         DEPTHWISE("5x5, tiles", 5, 1, 1, 33, 18, 36),
@@ -76,7 +46,7 @@ Test(simt_sizes, depthwise_conv, .init = open_device) {
     check_cases(MG_OP_depthwise_conv, cases, MG_COUNT(cases));
 }
 
-Test(simt_sizes, pointwise_conv, .init = open_device) {
+EMULATOR_TEST(simt_sizes, pointwise_conv) {
     static const mg_case cases[] = {
         {"wide, bias", .inputs = 3,
          .shape = {MG_SHAPE(3, 7, 5, 16), MG_SHAPE(16, 40), MG_SHAPE(40)}, WEIGHTED},
@@ -100,14 +70,14 @@ Test(simt_sizes, pointwise_conv, .init = open_device) {
 
 #define IMAGE(n, h, w, c) .inputs = 2, .shape = {MG_SHAPE(n, h, w, c), MG_SHAPE(n, c)}
 
-Test(simt_sizes, channel_scale, .init = open_device) {
+EMULATOR_TEST(simt_sizes, channel_scale) {
     static const mg_case cases[] = {{"wide", IMAGE(3, 17, 19, 24)},
                                     {"more channels than threads", IMAGE(2, 3, 5, 1088)},
                                     {"one lane", IMAGE(2, 9, 9, 4)}};
     check_cases(MG_OP_channel_scale, cases, MG_COUNT(cases));
 }
 
-Test(simt_sizes, global_average_pool, .init = open_device) {
+EMULATOR_TEST(simt_sizes, global_average_pool) {
     static const mg_case cases[] = {
         {"wide", .inputs = 1, .shape = {MG_SHAPE(3, 17, 19, 24)}},
         {"more channels than threads", .inputs = 1, .shape = {MG_SHAPE(2, 3, 5, 1088)}},
@@ -121,7 +91,7 @@ Test(simt_sizes, global_average_pool, .init = open_device) {
             {MG_SHAPE(n, h, w, in), MG_SHAPE(k, k, in, out), MG_SHAPE(out)}, WEIGHTED              \
     }
 
-static void check_conv2d(void) {
+EMULATOR_TEST(simt_sizes, conv2d) {
     static const mg_case cases[] = {
         DENSE("stem, one channel, tiles", 3, 2, 2, 19, 83, 1, 40),
         DENSE("stem, three channels, tiles", 3, 2, 1, 21, 70, 3, 36),
@@ -160,8 +130,6 @@ static void check_conv2d(void) {
     };
     check_cases(MG_OP_conv2d, cases, MG_COUNT(cases));
 }
-Test(simt_sizes, conv2d, .init = open_device) { check_conv2d(); }
-Test(simt_sizes_checked, conv2d, .init = open_checked) { check_conv2d(); }
 
 #define GATED(text, n, h, w, c, s)                                                                 \
     {                                                                                              \
@@ -176,7 +144,7 @@ Test(simt_sizes_checked, conv2d, .init = open_checked) { check_conv2d(); }
               }                                                                                    \
     }
 
-static void check_squeeze_excite(void) {
+EMULATOR_TEST(simt_sizes, squeeze_excite) {
     static const mg_case cases[] = {
         GATED("several chunks, ragged channels", 2, 29, 23, 37, 5),
         GATED("several chunks, slices, fours", 3, 31, 19, 148, 17),
@@ -185,8 +153,6 @@ static void check_squeeze_excite(void) {
     };
     check_cases(MG_OP_squeeze_excite, cases, MG_COUNT(cases));
 }
-Test(simt_sizes, squeeze_excite, .init = open_device) { check_squeeze_excite(); }
-Test(simt_sizes_checked, squeeze_excite, .init = open_checked) { check_squeeze_excite(); }
 
 /* Both walks of cuda/batch_norm.h. */
 #define NORM(text, x_fill, n, h, w, c)                                                             \
@@ -201,7 +167,7 @@ Test(simt_sizes_checked, squeeze_excite, .init = open_checked) { check_squeeze_e
             }                                                                                      \
     }
 
-static void check_batch_norm(void) {
+EMULATOR_TEST(simt_sizes, batch_norm) {
     static const mg_case cases[] = {
         NORM("whole, one row", MG_FILL_NORMAL, 1, 1, 1, 33),
         NORM("whole, 7 channels, mean far above spread", MG_FILL_OFFSET, 3, 11, 7, 7),
@@ -216,16 +182,14 @@ static void check_batch_norm(void) {
     };
     check_cases(MG_OP_batch_norm, cases, MG_COUNT(cases));
 }
-Test(simt_sizes, batch_norm, .init = open_device) {
+Test(simt_sizes, batch_norm_wide, .init = emulator_open) {
     static const mg_case wide[] = {
         NORM("whole, more rows in 40 slices", MG_FILL_OFFSET, 1, 67, 62, 320)};
     check_cases(MG_OP_batch_norm, wide, MG_COUNT(wide));
-    check_batch_norm();
 }
-Test(simt_sizes_checked, batch_norm, .init = open_checked) { check_batch_norm(); }
 
 /* Rows of any length over several blocks of 2048 elements, short and long; and in fours. */
-static void check_concat(void) {
+EMULATOR_TEST(simt_sizes, concat) {
 #define JOIN(text, ax, ...)                                                                        \
     {                                                                                              \
         text, .attr = {.axis = ax}, .inputs = 2, .shape = { __VA_ARGS__ }                          \
@@ -244,8 +208,6 @@ static void check_concat(void) {
     };
     check_cases(MG_OP_concat, cases, MG_COUNT(cases));
 }
-Test(simt_sizes, concat, .init = open_device) { check_concat(); }
-Test(simt_sizes_checked, concat, .init = open_checked) { check_concat(); }
 
 /* Backward in several pieces of a row, several columns a thread, several slices of channels. */
 static void check_resize(mg_op_id id) {
@@ -262,12 +224,8 @@ static void check_resize(mg_op_id id) {
     };
     check_cases(id, cases, MG_COUNT(cases));
 }
-Test(simt_sizes, resize_bilinear, .init = open_device) { check_resize(MG_OP_resize_bilinear); }
-Test(simt_sizes, resize_bicubic, .init = open_device) { check_resize(MG_OP_resize_bicubic); }
-Test(simt_sizes_checked, resize, .init = open_checked) {
-    check_resize(MG_OP_resize_bilinear);
-    check_resize(MG_OP_resize_bicubic);
-}
+EMULATOR_TEST(simt_sizes, resize_bilinear) { check_resize(MG_OP_resize_bilinear); }
+EMULATOR_TEST(simt_sizes, resize_bicubic) { check_resize(MG_OP_resize_bicubic); }
 
 /* Designators close each initialiser: the braces come with the use. */
 #define BLOCK(k, s, add, n, h, w, in, e, sq, out, ...)                                             \
@@ -280,7 +238,7 @@ Test(simt_sizes_checked, resize, .init = open_checked) {
 #define EXPANDED   MG_FILL_WEIGHT, MG_FILL_NORMAL
 #define UNEXPANDED MG_FILL_ABSENT, MG_FILL_ABSENT
 
-Test(simt_sizes, mbconv, .init = open_device) {
+EMULATOR_TEST(simt_sizes, mbconv) {
     static const mg_case cases[] = {
         {"tiles, residual, gated weights", BLOCK(3, 1, true, 2, 19, 11, 8, 48, 2, 8, EXPANDED)},
         {"5x5 stride 2", BLOCK(5, 2, false, 2, 21, 14, 8, 36, 2, 12, EXPANDED)},
@@ -293,7 +251,7 @@ Test(simt_sizes, mbconv, .init = open_device) {
 }
 
 /* Five images in groups of two, two and one; then one by one. */
-Test(simt_sizes, mbconv_in_groups, .init = open_device) {
+EMULATOR_TEST(simt_sizes, mbconv_in_groups) {
     static const mg_case cases[] = {
         {"groups, gated weights", BLOCK(3, 1, true, 5, 9, 8, 4, 24, 2, 4, EXPANDED)},
         {"groups, gated tensor", BLOCK(3, 2, false, 5, 9, 8, 4, 24, 2, 32, EXPANDED)},

@@ -1,7 +1,6 @@
 /* A whole small network on the emulated device against the CPU: three training steps of B0 at
  * 64x64, nothing frozen and stages 0-6 frozen, dropout and stochastic depth on; then prediction and
  * the class activation map. */
-#include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,9 +8,9 @@
 
 #include "nn/cam.h"
 #include "nn/efficientnet.h"
-#include "ops/device.h"
 #include "optim/ema.h"
 #include "optim/optimizer.h"
+#include "tests/lib/emulator.h"
 
 enum { SIDE = 64, BATCH = 3, STEPS = 3, CELLS = 4 };
 
@@ -20,16 +19,9 @@ typedef struct outcome {
     float logit[BATCH], map[BATCH][CELLS], average;
 } outcome;
 
-static const mg_device_plugin *plugin;
-
-static void open_device(void) {
-    mg_device device;
-    mg_error err = {0};
+static void open_unguarded(void) {
     setenv("SIMT_GUARD", "0", 0); /* closing device memory after every launch is most of the time */
-    if (mg_device_open("simt", &device, &plugin, &err)) {
-        cr_assert(strstr(err.message, "not built"), "%s", err.message);
-        cr_skip_test("%s", err.message);
-    }
+    emulator_open();
 }
 
 static void fill_images(float *image) {
@@ -132,7 +124,7 @@ static outcome run(mg_device device, const mg_device_plugin *p, int first_traine
 
 static void compare(int first_trained) {
     outcome cpu = run(MG_DEVICE_CPU, NULL, first_trained);
-    outcome simt = run(MG_DEVICE_SIMT, plugin, first_trained);
+    outcome simt = run(MG_DEVICE_SIMT, emulator, first_trained);
     for (int i = 0; i < STEPS; i++) {
         printf("step %d: loss %.7f on the cpu, %.7f on simt; gradient %.6g, %.6g\n", i, cpu.loss[i],
                simt.loss[i], cpu.norm[i], simt.norm[i]);
@@ -152,5 +144,5 @@ static void compare(int first_trained) {
     }
 }
 
-Test(simt_train, everything_trained, .init = open_device) { compare(0); }
-Test(simt_train, stages_0_to_6_frozen, .init = open_device) { compare(7); }
+Test(simt_train, everything_trained, .init = open_unguarded) { compare(0); }
+Test(simt_train, stages_0_to_6_frozen, .init = open_unguarded) { compare(7); }
