@@ -155,6 +155,8 @@ endif
 
 include tests/simt/simt.mk
 simt:                                            ## the device --device simt: cuda/*.cu on a CPU, and its checker
+simt-san:                                        ## tests/cuda under ASan and UBSan, threads in random order
+simt-mutants:                                    ## does breaking a line of cuda/ make a test fail?
 
 # --- tests ---------------------------------------------------------------------------------------
 # tests/<area>/test_*.c are Criterion suites run by `make test`; long_*.c by `make test-long`.
@@ -168,11 +170,12 @@ built-tests: apps $(TESTS) simt $(if $(SAN),,cuda)
 test: $(BUILD)/.deps                             ## the test suite (minutes)
 	@$(MAKE) --no-print-directory -j$(JOBS) built-tests
 	@BUILD=$(BUILD) MG_APPS=$(BUILD)/bin tests/run.sh $(TESTS)
-test-long: test $(LONGS)                         ## slow suites and 60 s of every fuzz target
+test-long: test $(LONGS)                         ## slow suites, sanitizers, mutants, 60 s of every fuzz target
 	@BUILD=$(BUILD) MG_APPS=$(BUILD)/bin tests/run.sh $(LONGS)
 	@BUILD=$(BUILD) MG_APPS=$(BUILD)/bin MG_KILLS=20 MG_FILES=1000 tests/run.sh \
 	  $(BUILD)/tests/apps/test_train $(BUILD)/tests/apps/test_predict
 	@$(MAKE) tsan
+	@$(MAKE) --no-print-directory simt-san
 	@$(MAKE) --no-print-directory simt-mutants
 	@$(MAKE) fuzz FUZZ_SECONDS=60
 # Criterion does not run under ThreadSanitizer: these are plain programs.
@@ -232,7 +235,7 @@ clean:                                           ## remove everything built
 	rm -rf build $(APPS) demo
 
 help:                                            ## this list
-	@awk -F'## ' '/^[a-z-]+:.*## /{split($$1,t,":"); printf "  %-10s %s\n", t[1], $$2}' Makefile
+	@awk -F'## ' '/^[a-z-]+:.*## /{split($$1,t,":"); printf "  %-12s %s\n", t[1], $$2}' Makefile
 
 Q = $(if $(V),,@echo "  $(if $(filter %.o,$@),cc,ld)  $@";)
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -60,6 +60,20 @@ else
 TESTS := $(filter-out $(BUILD)/tests/simt/%,$(TESTS))
 endif
 
+# --- kernels under the compiler's sanitizers -----------------------------------------------------
+# In a build tree of its own, threads in random order, streams as late as allowed. The counts of
+# accesses need the checker, which the sanitizers exclude.
+ifneq (,$(SIMT_HEADERS))
+SIMT_SAN := $(filter-out %/test_sectors %/test_simt_counts,$(filter $(BUILD)/tests/cuda/%,$(TESTS)))
+simt-san:
+	@$(MAKE) --no-print-directory -j$(JOBS) SAN=address,undefined simt-san-run
+simt-san-run: simt $(SIMT_SAN)
+	@BUILD=$(BUILD) SIMT_ORDER=rand SIMT_ASYNC=1 tests/run.sh $(SIMT_SAN)
+else
+simt-san: simt
+endif
+.PHONY: simt-san simt-san-run
+
 # --- mutation test of cuda/: does breaking a line make a test fail? -------------------------------
 MUTANTS ?= 60
 ifneq (,$(SIMT_HEADERS))
