@@ -81,9 +81,9 @@ SECTOR_TEST(global_average_pool, 1.5, .inputs = 1, .shape = {IMAGE})
             MG_FILL_POSITIVE                                                                       \
         }                                                                                          \
     }
-Test(sectors, batch_norm, .init = open_device) {
+Test(sectors, batch_norm, .init = emulator_open_checked) {
     check(MG_OP_batch_norm, NORM(2, 60, 32, 112), 1.01, 1.01);
 }
-Test(sectors, batch_norm_chunks, .init = open_device) {
+Test(sectors, batch_norm_chunks, .init = emulator_open_checked) {
     check(MG_OP_batch_norm, NORM(2, 90, 32, 112), 1.51, 1.68);
 }
