@@ -116,17 +116,14 @@ __device__ __forceinline__ int64_t row_of(int64_t i, int64_t length, int64_t *at
 __device__ __forceinline__ void copy_in(float *tile, const float *__restrict__ from, int64_t begin,
                                         int count, bool aligned) {
     const int64_t end = begin + count, base = begin - begin % 4; /* tile[i - base] is from[i] */
-    if (aligned)
-        for (int64_t i = begin / 32 * 32 + 4 * (int64_t)threadIdx.x; i < end; i += 4 * THREADS) {
-            if (i >= begin && i + 4 <= end) {
-                mg_store(tile + (i - base), mg_load<4>(from + i));
-            } else {
-                for (int k = 0; k < 4; k++)
-                    if (i + k >= begin && i + k < end) tile[i + k - base] = from[i + k];
-            }
+    for (int64_t i = begin / 32 * 32 + 4 * (int64_t)threadIdx.x; i < end; i += 4 * THREADS) {
+        if (aligned && i >= begin && i + 4 <= end) {
+            mg_store(tile + (i - base), mg_load<4>(from + i));
+        } else {
+            for (int k = 0; k < 4; k++)
+                if (i + k >= begin && i + k < end) tile[i + k - base] = from[i + k];
         }
-    else
-        for (int64_t i = begin + threadIdx.x; i < end; i += THREADS) tile[i - base] = from[i];
+    }
 }
 
 static __global__ void __launch_bounds__(THREADS)
