@@ -18,9 +18,9 @@
  *   launches and the gaps between them cost.
  * - from 40 slices on, whole columns while x has at most 16 MiB. A multiprocessor can take 64 bytes
  *   per cycle from the L2 cache, memory gives an A100 some 1100 and an H100 1900 per cycle: 30
- *   blocks could use it up, 40 allow for what they lose. x, dy and dx stay in the L2 cache (40, 50
- *   MB). Of larger tensors the second look comes from memory in either walk, and chunks spread
- *   better.
+ *   blocks could use it up, 40 allow for what they lose. x and dy, which are read again, stay in
+ *   the L2 cache (40, 50 MB). Of larger tensors the second look comes from memory in either walk,
+ *   and chunks spread better.
  * - else chunks: the stem and the first stages of EfficientNet, and large batches. */
 #ifndef MG_CUDA_BATCH_NORM_H
 #define MG_CUDA_BATCH_NORM_H
