@@ -266,7 +266,7 @@ def forward(args):
 
 # --- training ---------------------------------------------------------------------------------------
 
-def train_step(args, fair, channels_last):
+def train_step(args, fair, channels_last, half=False):
     import torch
     net, x = network(args.folder).train(), images(args)
     frozen = net.features[:args.unfreeze] if args.unfreeze else net.features[:0]
@@ -284,8 +284,9 @@ def train_step(args, fair, channels_last):
     def step():
         optimizer.zero_grad(set_to_none=True)
         if fair:
-            with torch.no_grad():
+            with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=half):
                 h = frozen(x)
+            h = h.float()
             h = net.classifier(torch.flatten(net.avgpool(rest(h)), 1))
         else:
             h = net(x)
@@ -299,25 +300,30 @@ def train(args):
     torch.set_num_threads(args.threads)
     versions("torch", "torchvision")
     contestants, lines = {}, []
-    kinds = [("as coded: all in train mode", False), ("frozen part eval, no_grad", True)]
+    kinds = [("as coded: all in train mode", False, False), ("frozen part eval, no_grad", True, False),
+             ("the same, frozen part bf16", True, True)]
     if not args.unfreeze:
-        kinds = [("", False)]
-    for label, fair in kinds:
+        kinds = [("eager", False, False)]
+    for label, fair, half in kinds:
         if args.kind and args.kind != ("fair" if fair else "coded"):
             continue
         for layout in (False, True):
             name = "PyTorch " + label + (", channels_last" if layout else "")
-            step = train_step(args, fair, layout)
+            step = train_step(args, fair, layout, half)
             contestants[name] = (lambda s: lambda timed: once_warm(s, timed))(step)
 
-    def ours(timed):
-        lines.append(audit(args, ["--train", "--unfreeze", str(args.unfreeze), "--runs",
-                                  str(timed)], "train_step"))
-        return float(lines[-1]["median_s"])
-    contestants["mammograd"] = ours
+    def ours(precision):
+        def run(timed):
+            lines.append(audit(args, ["--train", "--unfreeze", str(args.unfreeze), "--runs",
+                                      str(timed), "--precision", precision], "train_step"))
+            return float(lines[-1]["median_s"])
+        return run
+    mine = ["mammograd"] + ["mammograd, frozen stages bf16"] * (args.unfreeze > 0)
+    for name, precision in zip(mine, ("f32", "bf16")):
+        contestants[name] = ours(precision)
     print(f"# B4, {args.size}, batch {args.batch}, stages {args.unfreeze} and up trained, Adam, "
           f"{args.threads} threads")
-    report(rounds(args.rounds, contestants, timed=1), ["mammograd"])
+    report(rounds(args.rounds, contestants, timed=1), mine)
 
 
 def memory(args):

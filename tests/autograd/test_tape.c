@@ -208,7 +208,7 @@ Test(tape, dump_lists_every_node) {
     int lines = 0;
     for (size_t i = 0; i < size; i++) lines += text[i] == '\n';
     cr_assert_eq(lines, s.ctx->nodes);
-    cr_assert(strstr(text, "squeeze_excite") && strstr(text, "features.2.0") &&
+    cr_assert(strstr(text, "norm_gate_project") && strstr(text, "features.2.0") &&
               strstr(text, "[3,1]"));
     free(text);
     destroy(s);
