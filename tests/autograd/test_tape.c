@@ -214,6 +214,26 @@ Test(tape, dump_lists_every_node) {
     destroy(s);
 }
 
+/* Gradients are written where nothing is there yet, added where something is: a tensor that is both
+ * inputs of one op, and that others read too. y = sum of silu(a) + (a + a) with a = x + x. */
+Test(tape, tensors_used_more_than_once) {
+    mg_context *ctx = mg_context_create(MG_DEVICE_CPU, MG_F32, NULL, 0);
+    enum { N = 21 };
+    mg_tensor *x = mg_parameter(ctx, "x", (mg_shape)MG_SHAPE(1, N), true);
+    for (int i = 0; i < N; i++) ((float *)x->data)[i] = 0.25f * (float)(i - 9);
+    mg_tensor *a = mg_add(ctx, x, x);
+    mg_tensor *y = mg_add(ctx, mg_silu(ctx, a), mg_add(ctx, a, a));
+    float ones[N];
+    for (int i = 0; i < N; i++) ones[i] = 1;
+    mg_backward_from(ctx, y, ones);
+    cr_assert_eq(ctx->error.code, MG_OK, "%s", ctx->error.message);
+    for (int i = 0; i < N; i++) {
+        double u = 0.5 * (i - 9), s = 1 / (1 + exp(-u)), want = 2 * (s * (1 + u * (1 - s)) + 2);
+        cr_expect_float_eq((double)((float *)x->grad)[i], want, 1e-5, "dx[%d]", i);
+    }
+    mg_context_destroy(ctx);
+}
+
 /* Twenty steps of Adam with dropout, stochastic depth and batch norm: the loss curve and the final
  * parameters are the same bits for every instruction set and thread count. */
 static void train_twenty(mg_isa isa, int threads, float *curve, float *weights, int64_t room) {
