@@ -1,6 +1,6 @@
 /* compose.h: ops on the GPU that are made of other ops. A composite calls its parts' host functions
- * on calls made from its own, and keeps the tensors between them in its scratch memory instead of on
- * the tape: they exist while the op runs, not until backward. */
+ * on calls made from its own, and keeps the tensors between them in its scratch memory instead of
+ * on the tape: they exist while the op runs, not until backward. */
 #ifndef MG_CUDA_COMPOSE_H
 #define MG_CUDA_COMPOSE_H
 
@@ -47,7 +47,7 @@ static inline int64_t mg_part_floats(const mg_kernels *part, const mg_op_call *c
 
 static inline int64_t mg_whole_fours(int64_t floats) { return mg_ceil_div(floats, 4) * 4; }
 
-/* --- passes between the parts ------------------------------------------------------------------ */
+/* --- passes between the parts ----------------------------------------------------------------- */
 
 /* What turns x into n = gamma (x - mean) inverse + beta. */
 typedef struct mg_normaliser {
@@ -80,7 +80,7 @@ template <int L, bool SLOPE> struct mg_activate_step {
     }
 };
 
-/* Over the composite's x, whose statistics its save holds. 8 bytes per element, 12 for the slope. */
+/* Over the composite's x, whose statistics its save holds: 8 bytes per element, the slope 12. */
 template <bool SLOPE> static inline void mg_activate(const mg_op_call *c, float *to) {
     const int64_t channels = c->x_shape[MG_NORM_GAMMA].dim[0];
     const int64_t elements = mg_shape_elements(&c->x_shape[MG_NORM_X]);

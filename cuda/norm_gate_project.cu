@@ -4,8 +4,8 @@
  *
  * Any sizes that the parts take. What it spares is memory, not traffic: s and z live in scratch
  * memory while the op runs, where op by op they would stay until backward. Backward makes s and z
- * again (8 and 8 bytes per element), lets pointwise_conv make dz and dw, squeeze_excite put ds where
- * z was, turns ds into dn = ds silu'(n) in place (12), and hands it to batch_norm.
+ * again (8 and 8 bytes per element), lets pointwise_conv make dz and dw, squeeze_excite put ds
+ * where z was, turns ds into dn = ds silu'(n) in place (12), and hands it to batch_norm.
  * Scratch: two tensors like x forward, three backward, and that of the part at work.
  * Source: Hu, Shen & Sun 2017; Tan & Le 2019, section 4. */
 #include "cuda/compose.h"

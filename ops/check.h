@@ -77,10 +77,10 @@ typedef struct mg_device_check {
 } mg_device_check;
 
 /* Runs f32 kernels on one case: against the f64 reference within the error bound, twice for the
- * same bits, once per wanted gradient, overwriting where they can, with guards and NaN. Fails with a message that names the
- * element. The bound of an op flagged MG_OP_LINEAR is 2 u K op(|x|,|w|), where K, the number of
- * terms, is the op on ones; of any other op c u (max|y| + how far y moves when every input moves
- * by u), which grants a kernel what no f32 kernel could avoid. */
+ * same bits, once per wanted gradient, overwriting where they can, with guards and NaN. Fails with
+ * a message that names the element. The bound of an op flagged MG_OP_LINEAR is 2 u K op(|x|,|w|),
+ * where K, the number of terms, is the op on ones; of any other op c u (max|y| + how far y moves
+ * when every input moves by u), which grants a kernel what no f32 kernel could avoid. */
 mg_status mg_check_device(mg_op_id id, const mg_case *test_case, const mg_kernels *kernels,
                           mg_pool *pool, mg_device_check *result, mg_error *err);
 

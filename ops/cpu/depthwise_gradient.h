@@ -125,7 +125,7 @@ typedef struct depthwise_taps {
     float *dw;
 } depthwise_taps;
 
-/* `count` outputs from column j on, vectors x n channels from ch on; at_border as in depthwise.h. */
+/* `count` outputs from column j, vectors x n channels from ch on; at_border as in depthwise.h. */
 MG_INLINE void taps_block(const depthwise_taps *t, const int kernel, const int stride,
                           const bool at_border, int count, const int vectors, const int n,
                           int64_t j, int64_t ch, v16 (*sum)[TAP_VECTORS]) {

@@ -1,8 +1,8 @@
 /* norm_depthwise_conv on the CPU: the normalised and activated tensor s never exists as a whole.
  *
- * A piece of work is one image x a band of BAND input rows x a group of 64 channels, so that what it
- * needs of s, the k rows under an output row, stays in L2 as a ring (5 x 250 x 64 floats, 320 KiB,
- * for B4's widest stage).
+ * A piece of work is one image x a band of BAND input rows x a group of 64 channels, so that what
+ * it needs of s, the k rows under an output row, stays in L2 as a ring (5 x 250 x 64 floats, 320
+ * KiB, for B4's widest stage).
  *
  *     forward    statistics (norm.h), then each piece normalises input rows into its ring and runs
  *                the depthwise row kernel over it
@@ -281,7 +281,7 @@ static void backward_piece(void *arg, int64_t number, int thread) {
     ring_fill(&p, p.own_end - 1); /* rows of the band that no output row reached */
 }
 
-/* Row `row` of the partial arrays (sum dn, sum dn h, taps), all pieces added up, for one channel. */
+/* Row `row` of the partial arrays (sum dn, sum dn h, taps) over all pieces, for one channel. */
 static double total_of(const job *j, int64_t row, int64_t ch) {
     double sum = 0;
     for (int64_t k = 0; k < j->images * j->bands; k++)

@@ -197,7 +197,7 @@ static void pack_w_transposed(void *arg, int64_t panel, int thread) {
                           j->packed + panel * j->out * PANEL);
 }
 
-/* dz of one block and slab into a tile. Meanwhile the slab of x is fetched, which is needed next. */
+/* dz of one block and slab into a tile; meanwhile the slab of x, needed next, is fetched. */
 static void make_dz(const job *j, const block *b, int64_t ch, int64_t width, float *tile) {
     const float *dy = (const float *)j->c->dy + b->first * j->out;
     for (int64_t r = 0; r < b->rows; r++)
