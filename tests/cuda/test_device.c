@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "autograd/functions.h"
+#include "ops/check.h"
 #include "tests/lib/emulator.h"
 
 static const char *refusal(const char *spec) {
@@ -172,4 +173,39 @@ EMULATOR_TEST(device, products_in_f32_and_bf16) {
     cr_expect_lt(f32, 53 * 0x1p-24, "f32: %g", f32);
     /* Two operands rounded to 8 bits: at most 2^-8 of the sum of magnitudes, and surely not f32. */
     cr_expect(bf16 < 0x1p-8 && bf16 > 8 * f32, "bf16: %g", bf16);
+}
+
+static double norm_of(const float *a, const float *b, int64_t n) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) {
+        double d = (double)a[i] - (b ? (double)b[i] : 0);
+        sum += d * d;
+    }
+    return sqrt(sum);
+}
+
+/* Gradients are added to what is there, once: bf16 and f32 differ by the rounding of operands, at
+ * most 2^-8 |A| |B|. */
+EMULATOR_TEST(device, products_of_gradients_in_bf16) {
+    enum { M = 70, K = 24, N = 40 };
+    static const mg_case c = {"bf16", .inputs = 2, .shape = {MG_SHAPE(M, K), MG_SHAPE(K, N)}};
+    const mg_op *op = mg_op_get(MG_OP_pointwise_conv, MG_F32);
+    const mg_kernels *kernels = mg_staged_kernels(MG_OP_pointwise_conv, emulator);
+    mg_trial t[2];
+    mg_error err = {0};
+    for (int i = 0; i < 2; i++) {
+        emulator->gemm_precision(2 * i);
+        cr_assert_eq(mg_trial_open(&t[i], op, &c, MG_F32, &err), MG_OK, "%s", err.message);
+        cr_assert_eq(mg_trial_forward(&t[i], kernels, NULL, &err), MG_OK, "%s", err.message);
+        cr_assert_eq(mg_trial_backward(&t[i], kernels, NULL, ~0u, &err), MG_OK, "%s", err.message);
+    }
+    emulator->gemm_precision(0);
+    const double dy = norm_of(t[0].call.dy, NULL, M * N);
+    const double x = norm_of(t[0].call.x[0], NULL, M * K), w = norm_of(t[0].call.x[1], NULL, K * N);
+    const double dx_error = norm_of(t[1].dx[0], t[0].dx[0], M * K);
+    const double dw_error = norm_of(t[1].dx[1], t[0].dx[1], K * N);
+    cr_expect(dx_error > 0 && dx_error <= 0x1p-8 * dy * w, "dx: %g of %g", dx_error, dy * w);
+    cr_expect(dw_error > 0 && dw_error <= 0x1p-8 * dy * x, "dw: %g of %g", dw_error, dy * x);
+    mg_trial_close(&t[0]);
+    mg_trial_close(&t[1]);
 }

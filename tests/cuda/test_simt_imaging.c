@@ -158,23 +158,29 @@ EMULATOR_TEST(simt_imaging, whole_chain_gives_the_same_16_bits) {
         }
 }
 
-static double augment_error(const mg_augment_draw *draw, const uint16_t *levels) {
-    static float want[N], got[N];
+/* By how much the device's augmented image differs from the CPU's. */
+static double augment_error(const mg_augment_draw *draw, const uint16_t *levels, uint32_t rows,
+                            uint32_t columns) {
+    const size_t n = (size_t)rows * columns;
+    float *want = malloc(n * sizeof *want), *got = malloc(n * sizeof *got);
     mg_imaging_augment a = {.contrast = draw->contrast, .brightness = draw->brightness};
     double worst = 0;
-    mg_augment_index_map(draw, ROWS, COLUMNS, a.map);
-    mg_augment_apply(draw, levels, ROWS, COLUMNS, want);
-    uint16_t *in = upload(levels, N * sizeof *levels);
-    float *out = room(sizeof got);
+    cr_assert(want && got);
+    mg_augment_index_map(draw, rows, columns, a.map);
+    mg_augment_apply(draw, levels, rows, columns, want);
+    uint16_t *in = upload(levels, n * sizeof *levels);
+    float *out = room(n * sizeof *got);
     void *scratch = room(emulator->imaging->augment_scratch);
-    emulator->imaging->augment(&a, in, ROWS, COLUMNS, scratch, out);
-    download(got, out, sizeof got);
+    emulator->imaging->augment(&a, in, rows, columns, scratch, out);
+    download(got, out, n * sizeof *got);
     emulator->memory->free(in);
     emulator->memory->free(scratch);
-    for (int i = 0; i < N; i++) {
+    for (size_t i = 0; i < n; i++) {
         double difference = fabs((double)got[i] - (double)want[i]);
         if (!(difference <= worst)) worst = isnan(difference) ? INFINITY : difference;
     }
+    free(want);
+    free(got);
     return worst;
 }
 
@@ -185,10 +191,25 @@ EMULATOR_TEST(simt_imaging, augmentation) {
     for (uint32_t sample = 0; sample < 12; sample++) {
         mg_augment_draw draw;
         mg_augment_sample(&settings, 3, 1, sample, ROWS, COLUMNS, &draw);
-        cr_expect_eq(augment_error(&draw, levels), 0, "sample %u", sample);
+        cr_expect_eq(augment_error(&draw, levels, ROWS, COLUMNS), 0, "sample %u", sample);
         if (sample % 3) continue; /* a table of all levels each: slow in the emulator */
         draw.contrast = 0.8 + 0.05 * sample;
         draw.brightness = 0.02 * sample - 0.1;
-        cr_expect_lt(augment_error(&draw, levels), 0.25 / 65535, "contrast, sample %u", sample);
+        cr_expect_lt(augment_error(&draw, levels, ROWS, COLUMNS), 0.25 / 65535,
+                     "contrast, sample %u", sample);
     }
+}
+
+/* More pixels than the sum of grey values has threads: each thread adds several. Dark above, so
+ * that a mean over a part would show. */
+EMULATOR_TEST(simt_imaging, augmentation_of_a_large_image) {
+    enum { TALL = 331, WIDE = 401 };
+    static uint16_t levels[TALL * WIDE];
+    for (uint32_t i = 0; i < TALL * WIDE; i++)
+        levels[i] = (uint16_t)((i < TALL * WIDE / 2 ? 9999 : 65535) * noise(i));
+    mg_augment_settings settings = mg_augment_defaults();
+    mg_augment_draw draw;
+    mg_augment_sample(&settings, 3, 1, 5, TALL, WIDE, &draw);
+    draw.contrast = 0.7;
+    cr_expect_lt(augment_error(&draw, levels, TALL, WIDE), 0.25 / 65535);
 }

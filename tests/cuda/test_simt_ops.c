@@ -14,7 +14,7 @@ static void check_op(mg_op_id id) {
         mg_status s =
             mg_check_device(id, &op->cases[k], mg_staged_kernels(id, emulator), NULL, &r, &err);
         emulator_expect_clean(op->cases[k].name);
-        cr_expect_eq(s, MG_OK, "%s", err.message);
+        cr_assert_eq(s, MG_OK, "%s", err.message);
         if (r.forward > worst.forward) worst.forward = r.forward;
         if (r.backward > worst.backward) worst.backward = r.backward;
     }

@@ -1,6 +1,6 @@
 /* A whole small network on the emulated device against the CPU: three training steps of B0 at
- * 64x64, nothing frozen and stages 0-6 frozen, dropout and stochastic depth on; then prediction and
- * the class activation map. */
+ * 64x64, nothing frozen and stages 0-6 frozen, by SGD and by Adam, dropout and stochastic depth on;
+ * then prediction and the class activation map. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,13 +44,9 @@ static void prepare(mg_efficientnet *net) {
     }
 }
 
-static void train(mg_context *ctx, mg_efficientnet *net, const float *image, outcome *out) {
-    /* A small rate: batch norm over 12 numbers a channel makes this network so sensitive that input
-     * changed by 1e-7 moves the CPU's own loss by 5e-4 within a step at 0.01. Not Adam: it turns
-     * the rounding of a gradient near zero into a step of full length. Its update is compared with
-     * the CPU's bit by bit in test_simt_optimizer. */
-    mg_optimizer *o = mg_optimizer_create(
-        &(mg_optimizer_options){.kind = MG_SGD, .lr = 2e-4, .weight_decay = 0.01});
+static void train(mg_context *ctx, mg_efficientnet *net, const mg_optimizer_options *options,
+                  const float *image, outcome *out) {
+    mg_optimizer *o = mg_optimizer_create(options);
     mg_ema *ema = mg_ema_create(0.9);
     for (int k = 0; k < net->parameters; k++) {
         mg_optimizer_add(o, ctx, net->parameter[k].tensor, 0);
@@ -99,7 +95,8 @@ static void predict(mg_context *ctx, mg_efficientnet *net, const float *image, o
     free(values);
 }
 
-static outcome run(mg_device device, const mg_device_plugin *p, int first_trained) {
+static outcome run(mg_device device, const mg_device_plugin *p, int first_trained,
+                   const mg_optimizer_options *rule) {
     mg_pool *pool = mg_pool_create(1);
     mg_context *ctx = mg_context_create(device, MG_F32, pool, 0);
     mg_context_use(ctx, device, p);
@@ -114,7 +111,7 @@ static outcome run(mg_device device, const mg_device_plugin *p, int first_traine
     static float image[BATCH * SIDE * SIDE];
     fill_images(image);
     outcome out;
-    train(ctx, net, image, &out);
+    train(ctx, net, rule, image, &out);
     predict(ctx, net, image, &out);
     mg_efficientnet_destroy(net);
     mg_context_destroy(ctx);
@@ -122,9 +119,14 @@ static outcome run(mg_device device, const mg_device_plugin *p, int first_traine
     return out;
 }
 
-static void compare(int first_trained) {
-    outcome cpu = run(MG_DEVICE_CPU, NULL, first_trained);
-    outcome simt = run(MG_DEVICE_SIMT, emulator, first_trained);
+/* Difference, relative to numbers above 1. */
+static double relative(double a, double b) { return fabs(a - b) / fmax(1, fabs(a)); }
+
+/* The outcomes on the CPU and on the emulated device are within 1e-4. */
+static void compare(int first_trained, const mg_optimizer_options *rule) {
+    outcome cpu = run(MG_DEVICE_CPU, NULL, first_trained, rule);
+    outcome simt = run(MG_DEVICE_SIMT, emulator, first_trained, rule);
+    double logit = 0, map = 0;
     for (int i = 0; i < STEPS; i++) {
         printf("step %d: loss %.7f on the cpu, %.7f on simt; gradient %.6g, %.6g\n", i, cpu.loss[i],
                simt.loss[i], cpu.norm[i], simt.norm[i]);
@@ -136,13 +138,27 @@ static void compare(int first_trained) {
     cr_expect_float_eq(cpu.average, simt.average, 1e-4, "average %g on the cpu, %g",
                        (double)cpu.average, (double)simt.average);
     for (int i = 0; i < BATCH; i++) {
-        double scale = fmax(1, fabs((double)cpu.logit[i]));
-        cr_expect_float_eq(cpu.logit[i], simt.logit[i], 1e-3 * scale, "logit %d: %g on the cpu, %g",
-                           i, (double)cpu.logit[i], (double)simt.logit[i]);
+        logit = fmax(logit, relative((double)cpu.logit[i], (double)simt.logit[i]));
         for (int k = 0; k < CELLS; k++)
-            cr_expect_float_eq(cpu.map[i][k], simt.map[i][k], 1e-3 * scale, "map %d cell %d", i, k);
+            map = fmax(map, relative((double)cpu.map[i][k], (double)simt.map[i][k]));
     }
+    printf("prediction: logits differ by %.2g, maps by %.2g\n", logit, map);
+    cr_expect(logit <= 1e-4, "logits differ by %g", logit);
+    cr_expect(map <= 1e-4, "maps differ by %g", map);
 }
 
-Test(simt_train, everything_trained, .init = open_unguarded) { compare(0); }
-Test(simt_train, stages_0_to_6_frozen, .init = open_unguarded) { compare(7); }
+/* A small rate: batch norm over 12 numbers a channel makes this network so sensitive that input
+ * changed by 1e-7 moves the CPU's own loss by 5e-4 within a step at 0.01. */
+static const mg_optimizer_options sgd = {.kind = MG_SGD, .lr = 2e-4, .weight_decay = 0.01};
+
+Test(simt_train, everything_trained, .init = open_unguarded) { compare(0, &sgd); }
+Test(simt_train, stages_0_to_6_frozen, .init = open_unguarded) { compare(7, &sgd); }
+
+/* Adam turns the rounding of a gradient near zero into a step of full length, so that two devices
+ * part in proportion to the rate. Measured, frozen and not: 4e-5 and 2e-6 at this rate, 4e-4 and
+ * 3e-5 at 1e-4, 4e-3 with frozen stages at 1e-3. The update itself is compared bit by bit in
+ * test_simt_optimizer. */
+static const mg_optimizer_options adam = {.kind = MG_ADAM, .lr = 1e-5};
+
+Test(simt_train, everything_trained_by_adam, .init = open_unguarded) { compare(0, &adam); }
+Test(simt_train, stages_0_to_6_frozen_adam, .init = open_unguarded) { compare(7, &adam); }

@@ -1,69 +1,107 @@
 #!/bin/sh
-# Mutation test of cuda/: breaks one line at a time, runs the op's tests in the emulator under the
-# checker and prints whether they notice. A survivor is either equivalent (mutants.known gives the
-# reason) or a hole in the tests.
+# Mutation test of cuda/: breaks one line at a time, runs the tests of that file in the emulator and
+# prints whether they notice. A survivor is either equivalent (mutants.known gives the reason) or a
+# hole in the tests.
 #
 #   tests/simt/mutants.sh [COUNT] [PART/PARTS]    `make simt-mutants`; COUNT spread over all mutants
-#   tests/simt/mutants.sh --summary < LOG         counts; fails below 95 % of those that matter
+#   tests/simt/mutants.sh --summary < LOG         counts; fails below 95 % caught of all that ran
 #
-# Only the files that include the changed line are compiled again; everything else comes from
-# $BUILD. Environment, set by the Makefile: BUILD, COMPILE (compiler and flags), LINK_OBJECTS.
+# The sample is the same on every run: each file gives its share, spread evenly, and at least one;
+# ONLY=pattern keeps files that match. Only a file that includes the changed line is compiled again,
+# the rest comes from $BUILD; the first test to fail ends a mutant. What the checker's build lets
+# pass is tried under AddressSanitizer and UBSan, which see a thread's own arrays. Set by the
+# Makefile: BUILD, COMPILE and LINK_OBJECTS, and SAN_BUILD, SAN_COMPILE and SAN_LINK_OBJECTS.
 if [ "$1" = --summary ]; then
     awk '/^caught/ { caught++ } /^survived/ { if (/ equivalent: /) equivalent++; else survived++ }
-        END { share = 100 * caught / (caught + survived)
-              printf "# %d caught, %d survived, %d equivalent: %.1f %% caught\n",
-                  caught, survived, equivalent, share
-              exit share < 95 }'
+        /^no program/ { none++ }
+        END { share = 100 * caught / (caught + survived + equivalent)
+              printf "# %d caught, %d survived (%d of them equivalent): %.1f %% caught; %d made no program\n",
+                  caught, survived + equivalent, equivalent, share, none
+              exit share < 95 || survived > 0 }'
     exit
 fi
 count=${1:-60} part=${2:-0/1}
-: "${BUILD:=build}" "${COMPILE:?run make simt-mutants}" "${LINK_OBJECTS:?run make simt-mutants}"
+: "${BUILD:=build}" "${COMPILE:?run make simt-mutants}" "${SAN_COMPILE:?run make simt-mutants}"
 work=$BUILD/mutants.$(echo "$part" | tr / -)
 known=tests/simt/mutants.known
-mkdir -p "$work/cuda"
-rm -f "$work"/*.o "$work"/cuda/*
+rm -rf "$work"
+mkdir -p "$work"
+printf 'leak:libcriterion\n' > "$work/suppressions"
+LSAN_OPTIONS=suppressions=$work/suppressions:print_suppressions=0
+export LSAN_OPTIONS
 
 # The .cu files to compile for a changed file: itself, or those that include it.
 units() {
     case $1 in
     *.cu) echo "$1" ;;
+    cuda/lab/*) ls "${1%/*}"/*.cu ;;
     *) for u in cuda/*.cu; do
            grep -q "[ /]${1#cuda/}\( \|\$\|:\)" "$BUILD/simt-check/${u%.cu}.d" && echo "$u"
-       done | grep -v 'plugin\|runtime\|gemm\|optimizer\|staging' ;;
+       done ;;
     esac
 }
 
-# Which tests notice: those of the op that the unit implements.
-op_of() {
+# The tests that notice: program and filter, one a line; SUITE becomes the suite's name or that of
+# its checked twin.
+killers() {
     case $1 in
-    cuda/batch_norm*) echo batch_norm ;;
-    *) basename "$1" .cu ;;
+    cuda/imaging_augment.cu) echo 'test_simt_imaging simt_imagingSUITE/aug*' ;;
+    cuda/imaging*) echo 'test_simt_imaging simt_imagingSUITE/[!a]*' ;;
+    cuda/optimizer.cu) echo 'test_simt_optimizer simt_optimizerSUITE/*' ;;
+    cuda/staging.cu | cuda/runtime.cu | cuda/plugin.cu) echo 'test_device deviceSUITE/*' ;;
+    cuda/gemm.cu)
+        echo 'test_device deviceSUITE/products*'
+        echo 'test_simt_ops simt_opsSUITE/pointwise_conv' ;;
+    cuda/lab/*/*)
+        op=${1#cuda/lab/}
+        echo "test_simt_lab simt_labSUITE/${op%%/*}" ;;
+    cuda/lab/*) echo 'test_simt_lab simt_lab/every*' ;;
+    *)
+        case $1 in cuda/batch_norm*) op=batch_norm ;; *) op=$(basename "$1" .cu) ;; esac
+        echo "test_simt_ops simt_opsSUITE/$op"
+        echo "test_simt_sizes simt_sizesSUITE/$op*" ;;
     esac
 }
 
-# Fails when the tests notice.
+# unit, build tree, suffix of the suites: fails when a test notices.
 survives() {
-    MG_PLUGIN_DIR=$work timeout 120 "$BUILD/tests/cuda/test_simt_ops" \
-        --filter="simt_checked/$1" > "$work/log" 2>&1 &&
-        MG_SIMT=check MG_PLUGIN_DIR=$work timeout 120 "$BUILD/tests/cuda/test_simt_sizes" \
-            --filter="simt_sizes/$1*" >> "$work/log" 2>&1
+    killers "$1" | sed "s/SUITE/$3/" > "$work/killers"
+    while read -r program filter; do
+        MG_LAB_FILE=$1 MG_PLUGIN_DIR=$work timeout 40 "$2/tests/cuda/$program" \
+            --filter="$filter" > "$work/log" 2>&1 < /dev/null || return 1
+        grep -q 'ERROR: LeakSanitizer' "$work/log" && return 1
+    done < "$work/killers"
+    return 0
 }
 
-# Compiles a unit against the changed files in $work and runs its op's tests.
+# unit, compiler, objects, folder of its object there, library.
+build_plugin() {
+    rm -f "$work/$5"
+    $2 -iquote "$work" -w -x c++ -c "$work/$1" -o "$work/unit.o" 2> "$work/log" || return 1
+    objects=$(echo "$3" | tr ' ' '\n' | grep -v "/$4/${1%.cu}\.o$")
+    # shellcheck disable=SC2086
+    $LINK -o "$work/$5" $objects "$work/unit.o" -lpthread -ldl -lm 2> "$work/log"
+}
+
+# Compiles a unit against the changed files in $work and runs its tests.
 try_unit() {
-    object=$work/$(basename "$1" .cu).o
+    mkdir -p "$work/${1%/*}"
     [ -f "$work/$1" ] || cp "$1" "$work/$1"
-    $COMPILE -iquote "$work" -w -x c++ -c "$work/$1" -o "$object" 2> "$work/log" ||
+    LINK="${CXX:-c++} -shared -Wl,-Bsymbolic"
+    build_plugin "$1" "$COMPILE" "$LINK_OBJECTS" simt-check libmammograd_simt_check.so ||
         { echo "no program"; return; }
-    objects=$(echo "$LINK_OBJECTS" | tr ' ' '\n' | grep -v "/simt-check/${1%.cu}\.o$")
-    ${CXX:-c++} -shared -Wl,-Bsymbolic -o "$work/libmammograd_simt_check.so" $objects "$object" \
-        -lpthread -ldl -lm || { echo "no program"; return; }
-    if survives "$(op_of "$1")"; then echo survived; else echo caught; fi
+    survives "$1" "$BUILD" _checked || { echo caught; return; }
+    LINK="$LINK -fsanitize=address,undefined"
+    build_plugin "$1" "$SAN_COMPILE" "$SAN_LINK_OBJECTS" simt libmammograd_simt.so ||
+        { echo "no program"; return; }
+    survives "$1" "$SAN_BUILD" "" || { echo caught; return; }
+    echo survived
 }
 
-# file, line; the changed text is in $TEXT. Prints what became of it, over all ops that use it.
+# file, line; the changed text is in $TEXT. Prints what became of it, over all files that use it.
 try() {
-    rm -f "$work"/cuda/*
+    rm -rf "$work/cuda"
+    mkdir -p "$work/${1%/*}"
     awk -v n="$2" 'FNR == n { print ENVIRON["TEXT"]; next } { print }' "$1" > "$work/$1"
     result="no program"
     for unit in $(units "$1"); do
@@ -75,12 +113,16 @@ try() {
 }
 
 all=$work/all
-awk -f tests/simt/mutants.awk cuda/*.cu cuda/*.h |
-    grep -v '^cuda/\(plugin\|runtime\|gemm\|staging\|optimizer\|runtime\.h\|plugin\.h\)' > "$all"
-total=$(wc -l < "$all")
-echo "# $count of $total mutants, part $part"
-awk -v total="$total" -v count="$count" -v part="${part%/*}" -v parts="${part#*/}" '
-    int(NR * count / total) != int((NR - 1) * count / total) && k++ % parts == part' "$all" |
+awk -f tests/simt/mutants.awk $(ls cuda/*.cu cuda/*.h cuda/lab/*.cu cuda/lab/*.h cuda/lab/*/*) |
+    grep "^[^	]*${ONLY:-}" > "$all"
+# k of a file's n mutants, the i-th where i k / n passes a whole number.
+awk -F'	' -v count="$count" 'FNR == NR { n[$1]++; total++; next }
+    { k = int(n[$1] * count / total + 0.5); if (k < 1) k = 1
+      if (k > n[$1]) k = n[$1]
+      i = ++seen[$1]; if (int(i * k / n[$1]) != int((i - 1) * k / n[$1])) print }
+' "$all" "$all" > "$work/sample"
+echo "# $(wc -l < "$work/sample") of $(wc -l < "$all") mutants, part $part"
+awk -v part="${part%/*}" -v parts="${part#*/}" 'NR % parts == part' "$work/sample" |
     while IFS='	' read -r file line kind text; do
         TEXT=$text
         export TEXT

@@ -67,20 +67,28 @@ ifneq (,$(SIMT_HEADERS))
 SIMT_SAN := $(filter-out %/test_sectors %/test_simt_counts,$(filter $(BUILD)/tests/cuda/%,$(TESTS)))
 simt-san:
 	@$(MAKE) --no-print-directory -j$(JOBS) SAN=address,undefined simt-san-run
-simt-san-run: simt $(SIMT_SAN)
+simt-san-built: simt $(SIMT_SAN)
+simt-san-run: simt-san-built
 	@BUILD=$(BUILD) SIMT_ORDER=rand SIMT_ASYNC=1 tests/run.sh $(SIMT_SAN)
 else
 simt-san: simt
 endif
-.PHONY: simt-san simt-san-run
+.PHONY: simt-san simt-san-built simt-san-run
 
 # --- mutation test of cuda/: does breaking a line make a test fail? -------------------------------
-MUTANTS ?= 60
+MUTANTS    ?= 120
+MUTANTS_SAN = $(BUILD)/san-address-undefined
+SAN_OBJECTS = $(patsubst $(BUILD)/%,$(MUTANTS_SAN)/%, \
+                $(SIMT_PLAIN) $(CUDA_SRC:%.cu=$(BUILD)/simt/%.o) $(PIC_OBJ))
 ifneq (,$(SIMT_HEADERS))
-simt-mutants: simt $(BUILD)/tests/cuda/test_simt_ops $(BUILD)/tests/cuda/test_simt_sizes
+SIMT_TESTS := $(filter $(BUILD)/tests/cuda/%,$(TESTS))
+simt-mutants: simt $(SIMT_TESTS)
+	@$(MAKE) --no-print-directory -j$(JOBS) SAN=address,undefined BUILD=$(MUTANTS_SAN) simt-san-built
 	@BUILD=$(BUILD) CXX='$(CXX)' COMPILE='$(CXX) $(SIMT_FLAGS) $(SIMT_CHECK)' \
 	  LINK_OBJECTS='$(SIMT_CHECKED) $(CUDA_SRC:%.cu=$(BUILD)/simt-check/%.o) $(PIC_OBJ)' \
-	  tests/simt/mutants.sh $(MUTANTS) > $(BUILD)/mutants.log
+	  SAN_BUILD=$(MUTANTS_SAN) SAN_LINK_OBJECTS='$(SAN_OBJECTS)' \
+	  SAN_COMPILE='$(CXX) $(SIMT_FLAGS) -O1 -fsanitize=address,undefined -fno-sanitize-recover=all' \
+	  tests/simt/mutants.sh $(MUTANTS) $(PART) > $(BUILD)/mutants.log
 	@grep -v '^caught' $(BUILD)/mutants.log; tests/simt/mutants.sh --summary < $(BUILD)/mutants.log
 else
 simt-mutants: simt
