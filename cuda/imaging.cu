@@ -8,6 +8,8 @@ const mg_device_imaging mg_cuda_imaging = {
     mg_imaging_range_scratch,
     mg_imaging_normalise,
     mg_imaging_lit,
+    mg_imaging_block_means,
+    mg_imaging_block_means_scratch,
     mg_imaging_resize_image,
     mg_imaging_resize_scratch,
     mg_imaging_quantise,

@@ -21,6 +21,10 @@ void mg_imaging_lit(const float *pixels, uint32_t rows, uint32_t columns, uint8_
 void mg_imaging_resize_image(const mg_imaging_resize *r, const float *in, void *scratch,
                              float *out);
 size_t mg_imaging_resize_scratch(const mg_imaging_resize *r);
+/* imaging_crop.cu */
+void mg_imaging_block_means(const float *pixels, uint32_t rows, uint32_t columns, uint32_t block,
+                            void *scratch, uint8_t *grey);
+size_t mg_imaging_block_means_scratch(uint32_t rows, uint32_t columns, uint32_t block);
 /* imaging_augment.cu */
 enum { MG_IMAGING_LEVELS = 65536, MG_IMAGING_PARTS = 256 };
 void mg_imaging_augment_image(const mg_imaging_augment *a, const uint16_t *in, uint32_t height,

@@ -58,19 +58,13 @@ mg_status mg_crop_zero(const float *pixels, uint32_t rows, uint32_t columns, mg_
 enum { LONG_SIDE = 400, BINS = 256 };
 
 /* The reduced image and its masks; w*h <= LONG_SIDE². */
-typedef struct small {
+typedef struct mg_crop_small {
     int w, h;
     uint32_t block;
     uint8_t *grey;                /* level 0 … 255 */
     uint8_t *mask, *open, *spare; /* 0 or 1 */
     int32_t *queue;
 } small;
-
-static void small_free(small *s) {
-    free(s->grey);
-    free(s->queue);
-    *s = (small){0};
-}
 
 static bool small_create(small *s, uint32_t rows, uint32_t columns) {
     uint32_t longer = rows > columns ? rows : columns;
@@ -241,22 +235,42 @@ static mg_kept with_margin(int from, int to, uint32_t block, uint32_t margin, ui
     return (mg_kept){.first = low, .count = high - low};
 }
 
+mg_crop_small *mg_crop_small_create(uint32_t rows, uint32_t columns) {
+    small *s = calloc(1, sizeof *s);
+    if (s && small_create(s, rows, columns)) return s;
+    mg_crop_small_destroy(s);
+    return NULL;
+}
+
+void mg_crop_small_destroy(mg_crop_small *s) {
+    if (!s) return;
+    free(s->grey);
+    free(s->queue);
+    free(s);
+}
+
+uint8_t *mg_crop_small_grey(mg_crop_small *s, uint32_t *block, size_t *bytes) {
+    *block = s->block;
+    *bytes = (size_t)s->w * (size_t)s->h;
+    return s->grey;
+}
+
+void mg_crop_small_bounds(mg_crop_small *s, float margin, mg_kept *row, mg_kept *column) {
+    int y0, y1, x0, x1;
+    if (!breast_box(s, &y0, &y1, &x0, &x1)) return;
+    int longer = y1 - y0 > x1 - x0 ? y1 - y0 + 1 : x1 - x0 + 1;
+    uint32_t extra = (uint32_t)(margin * (float)longer * (float)s->block + 0.5f);
+    *row = with_margin(y0, y1, s->block, extra, row->count);
+    *column = with_margin(x0, x1, s->block, extra, column->count);
+}
+
 mg_status mg_crop_breast(const float *pixels, uint32_t rows, uint32_t columns, float margin,
                          mg_kept *row, mg_kept *column, mg_error *err) {
     *row = (mg_kept){.first = 0, .count = rows};
     *column = (mg_kept){.first = 0, .count = columns};
-    small s = {0};
-    if (!small_create(&s, rows, columns) || !reduce(&s, pixels, rows, columns)) {
-        small_free(&s);
-        return mg_fail(err, MG_ERR_MEMORY, "crop: out of memory");
-    }
-    int y0, y1, x0, x1;
-    if (breast_box(&s, &y0, &y1, &x0, &x1)) {
-        int longer = y1 - y0 > x1 - x0 ? y1 - y0 + 1 : x1 - x0 + 1;
-        uint32_t extra = (uint32_t)(margin * (float)longer * (float)s.block + 0.5f);
-        *row = with_margin(y0, y1, s.block, extra, rows);
-        *column = with_margin(x0, x1, s.block, extra, columns);
-    }
-    small_free(&s);
-    return MG_OK;
+    mg_crop_small *s = mg_crop_small_create(rows, columns);
+    bool reduced = s && reduce(s, pixels, rows, columns);
+    if (reduced) mg_crop_small_bounds(s, margin, row, column);
+    mg_crop_small_destroy(s);
+    return reduced ? MG_OK : mg_fail(err, MG_ERR_MEMORY, "crop: out of memory");
 }

@@ -17,6 +17,8 @@
 #define MG_DATA_CROP_H
 
 #include "data/geometry.h"
+#include "ops/imaging.h"
+#include "tensor/memory.h"
 
 /* pixels: rows*columns in [0,1], background dark. On MG_OK row and column are filled (lists owned
  * by the caller, see mg_geometry_free). */
@@ -24,5 +26,20 @@ mg_status mg_crop_zero(const float *pixels, uint32_t rows, uint32_t columns, mg_
                        mg_kept *column, mg_error *err);
 mg_status mg_crop_breast(const float *pixels, uint32_t rows, uint32_t columns, float margin,
                          mg_kept *row, mg_kept *column, mg_error *err);
+
+/* The same bounds for pixels in the memory of a device (crop_device.c). The device reduces the
+ * image; the 160,000 bytes at most that are left come back and go through the same code. */
+mg_status mg_crop_breast_device(const mg_memory *memory, const mg_device_imaging *imaging,
+                                const float *pixels, uint32_t rows, uint32_t columns, float margin,
+                                mg_kept *row, mg_kept *column, mg_error *err);
+
+/* The reduced image, step 1, and steps 2 to 4 of it. NULL: out of memory. */
+typedef struct mg_crop_small mg_crop_small;
+mg_crop_small *mg_crop_small_create(uint32_t rows, uint32_t columns);
+void mg_crop_small_destroy(mg_crop_small *s);
+/* Where its grey levels go, `bytes` of them, each the mean of block x block pixels. */
+uint8_t *mg_crop_small_grey(mg_crop_small *s, uint32_t *block, size_t *bytes);
+/* Narrows row and column, which hold the whole image. */
+void mg_crop_small_bounds(mg_crop_small *s, float margin, mg_kept *row, mg_kept *column);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "data/augment.h"
 #include "data/crop.h"
+#include "data/phantom.h"
 #include "data/preprocess.h"
 #include "dicom/grey.h"
 #include "ops/imaging.h"
@@ -156,6 +157,99 @@ EMULATOR_TEST(simt_imaging, whole_chain_gives_the_same_16_bits) {
             mg_prepared_free(&want);
             mg_preprocessor_destroy(p);
         }
+}
+
+/* Bounds of the breast crop, found on both; returns whether anything was cut off. */
+static bool same_crop(const char *what, const float *pixels, uint32_t rows, uint32_t columns) {
+    mg_error err = {0};
+    mg_kept row, column, other_row, other_column;
+    cr_assert_eq(mg_crop_breast(pixels, rows, columns, 0.01f, &row, &column, &err), MG_OK);
+    float *image = upload(pixels, (size_t)rows * columns * sizeof *pixels);
+    mg_status s = mg_crop_breast_device(emulator->memory, emulator->imaging, image, rows, columns,
+                                        0.01f, &other_row, &other_column, &err);
+    emulator->memory->free(image);
+    cr_assert_eq(s, MG_OK, "%s: %s", what, err.message);
+    cr_expect(row.first == other_row.first && row.count == other_row.count &&
+                  column.first == other_column.first && column.count == other_column.count,
+              "%s: rows %u+%u, %u+%u, columns %u+%u, %u+%u", what, row.first, row.count,
+              other_row.first, other_row.count, column.first, column.count, other_column.first,
+              other_column.count);
+    return row.count < rows || column.count < columns;
+}
+
+static void to_unit_range(const mg_phantom_pixels *shown, bool invert, float *out) {
+    int n = shown->rows * shown->columns, low = 65535, high = 0;
+    for (int i = 0; i < n; i++) {
+        low = shown->pixels[i] < low ? shown->pixels[i] : low;
+        high = shown->pixels[i] > high ? shown->pixels[i] : high;
+    }
+    for (int i = 0; i < n; i++) {
+        float v = (float)(shown->pixels[i] - low) / (float)(high - low);
+        out[i] = invert ? 1 - v : v;
+    }
+}
+
+EMULATOR_TEST(simt_imaging, breast_crop_of_phantoms) {
+    static const int sizes[][2] = {{832, 1024}, {64, 64}, {401, 807}, {399, 401}};
+    for (int k = 0; k < 4; k++) {
+        mg_phantom_settings settings = mg_phantom_defaults();
+        settings.patients = 2;
+        settings.columns = sizes[k][0];
+        settings.rows = sizes[k][1];
+        mg_phantom_patient patient[2];
+        mg_error err = {0};
+        cr_assert_eq(mg_phantom_plan(&settings, patient, &err), MG_OK, "%s", err.message);
+        mg_phantom_renderer *renderer = mg_phantom_renderer_create(&settings);
+        cr_assert(renderer);
+        size_t n = (size_t)settings.columns * (size_t)settings.rows;
+        float *pixels = malloc(n * sizeof *pixels);
+        for (int p = 0; p < 2; p++)
+            for (int i = 0; i < patient[p].images; i++) {
+                mg_phantom_pixels shown;
+                char what[64];
+                mg_phantom_render(renderer, &patient[p], i, &shown);
+                to_unit_range(&shown, mg_phantom_machine_at(patient[p].machine)->monochrome1,
+                              pixels);
+                snprintf(what, sizeof what, "%d x %d, patient %d, image %d", settings.columns,
+                         settings.rows, p, i);
+                bool cut =
+                    same_crop(what, pixels, (uint32_t)settings.rows, (uint32_t)settings.columns);
+                cr_expect(cut || settings.columns == 64, "%s: nothing was cut off", what);
+            }
+        free(pixels);
+        mg_phantom_renderer_destroy(renderer);
+    }
+}
+
+/* Images at the edges of what the crop is made for. */
+static void paint(float *pixels, uint32_t rows, uint32_t columns, int kind) {
+    for (uint32_t y = 0; y < rows; y++)
+        for (uint32_t x = 0; x < columns; x++) {
+            bool left = x < columns / 4, right = x >= columns - columns / 4;
+            bool high = y > rows / 4 && y < rows / 2;
+            float v = 0;
+            if (kind == 1) v = 1;
+            else if (kind == 2) v = high && (left || right) ? 0.75f : 0; /* two of equal size */
+            else if (kind == 3) v = noise(y * columns + x);
+            else if (kind == 4) v = y == rows / 2 ? 0.9f : 0.01f; /* a line: the opening takes it */
+            else if (kind == 5) v = left ? 0.5f + 0.5f * noise(y * columns + x) : 0.02f;
+            pixels[y * columns + x] = v;
+        }
+}
+
+EMULATOR_TEST(simt_imaging, breast_crop_of_odd_images) {
+    static const uint32_t sizes[][2] = {{1, 1},   {1, 900},   {900, 1},   {2, 401},
+                                        {61, 37}, {401, 400}, {1201, 13}, {640, 803}};
+    static float pixels[640 * 803];
+    bool cut[6] = {0};
+    for (int k = 0; k < 8; k++)
+        for (int kind = 0; kind < 6; kind++) {
+            char what[64];
+            snprintf(what, sizeof what, "%u x %u, kind %d", sizes[k][0], sizes[k][1], kind);
+            paint(pixels, sizes[k][0], sizes[k][1], kind);
+            cut[kind] |= same_crop(what, pixels, sizes[k][0], sizes[k][1]);
+        }
+    cr_expect(cut[2] && cut[5] && !cut[0] && !cut[1]);
 }
 
 /* By how much the device's augmented image differs from the CPU's. */

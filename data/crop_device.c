@@ -1,0 +1,35 @@
+/* crop_device.c: crops of an image that lies on a device, with the bounds of data/crop.c. */
+#include <stdlib.h>
+
+#include "data/crop.h"
+
+static mg_status failed(const mg_memory *memory, mg_error *err) {
+    const char *reason = memory->failure(true);
+    return mg_fail(err, MG_ERR_MEMORY, "crop on the device: %s",
+                   reason ? reason : "its memory is full");
+}
+
+mg_status mg_crop_breast_device(const mg_memory *memory, const mg_device_imaging *imaging,
+                                const float *pixels, uint32_t rows, uint32_t columns, float margin,
+                                mg_kept *row, mg_kept *column, mg_error *err) {
+    *row = (mg_kept){.first = 0, .count = rows};
+    *column = (mg_kept){.first = 0, .count = columns};
+    mg_crop_small *small = mg_crop_small_create(rows, columns);
+    if (!small) return mg_fail(err, MG_ERR_MEMORY, "crop: out of memory");
+    size_t bytes;
+    uint32_t block;
+    uint8_t *grey = mg_crop_small_grey(small, &block, &bytes);
+    void *scratch = memory->alloc(imaging->block_means_scratch(rows, columns, block), "crop");
+    uint8_t *means = memory->alloc(bytes, "crop");
+    mg_status status = MG_OK;
+    if (scratch && means) {
+        imaging->block_means(pixels, rows, columns, block, scratch, means);
+        memory->read(grey, means, bytes);
+    }
+    if (!scratch || !means || memory->failure(false)) status = failed(memory, err);
+    if (!status) mg_crop_small_bounds(small, margin, row, column);
+    memory->free(scratch);
+    memory->free(means);
+    mg_crop_small_destroy(small);
+    return status;
+}
