@@ -12,7 +12,7 @@
  * thread, take several launches. Nothing is copied or waited for.
  *
  * A thread updates 4 elements at a time, 16 bytes per access (1 where an array is not aligned).
- * Bytes per element: SGD 20, Adam 28. Every product and sum is rounded on its own (__fmul_rn,
+ * Bytes per element: SGD 20, Adam 28, the moving average of the weights 12. Every product and sum is rounded on its own (__fmul_rn,
  * __fadd_rn are never fused), in the order of optim/optimizer.c: the same bits as on the CPU.
  * Sources: Kingma & Ba 2015, Loshchilov & Hutter 2019, Polyak 1964. */
 #include "cuda/lanes.h"
@@ -109,6 +109,18 @@ struct scale {
 #pragma unroll
         for (int l = 0; l < L; l++) grad.v[l] = mul(grad.v[l], factor);
         mg_store(e.grad + i, grad);
+    }
+};
+
+struct average { /* w: the average; grad: the weights it follows */
+    float kept, rest;
+    template <int L>
+    __device__ __forceinline__ void at(const entry &e, const constants &, int64_t i) const {
+        mg_lanes<L> shadow = mg_load<L>(e.w + i);
+        const mg_lanes<L> w = mg_load<L>(e.grad + i);
+#pragma unroll
+        for (int l = 0; l < L; l++) shadow.v[l] = plus(mul(kept, shadow.v[l]), mul(rest, w.v[l]));
+        mg_store(e.w + i, shadow);
     }
 };
 
@@ -229,6 +241,10 @@ void mg_cuda_zero_grad(const mg_update_tensor *tensors, int count) {
 
 void mg_cuda_scale_grad(const mg_update_tensor *tensors, int count, float factor) {
     each_tensor(scale{factor}, tensors, count, 8);
+}
+
+void mg_cuda_average(const mg_update_tensor *tensors, int count, float kept) {
+    each_tensor(average{kept, 1 - kept}, tensors, count, 12);
 }
 
 double mg_cuda_squared_norm(const mg_update_tensor *tensors, int count) {

@@ -45,6 +45,7 @@ extern "C" __attribute__((visibility("default"))) const mg_device_plugin mg_devi
     mg_cuda_update,
     mg_cuda_zero_grad,
     mg_cuda_scale_grad,
+    mg_cuda_average,
     mg_cuda_squared_norm,
     mg_cuda_record,
     mg_cuda_gemm_precision,

@@ -25,6 +25,7 @@ void mg_cuda_staged_write(void *device, const void *host, size_t bytes);
 void mg_cuda_update(const mg_update_rule *rule, const mg_update_tensor *tensors, int count);
 void mg_cuda_zero_grad(const mg_update_tensor *tensors, int count);
 void mg_cuda_scale_grad(const mg_update_tensor *tensors, int count, float factor);
+void mg_cuda_average(const mg_update_tensor *tensors, int count, float kept);
 double mg_cuda_squared_norm(const mg_update_tensor *tensors, int count);
 
 extern "C" const struct mg_device_imaging mg_cuda_imaging; /* imaging.cu */

@@ -10,7 +10,7 @@
 #include "ops/table.h"
 #include "tensor/memory.h"
 
-#define MG_DEVICE_PLUGIN_VERSION 2
+#define MG_DEVICE_PLUGIN_VERSION 3
 
 /* One trained tensor as a fused update sees it; device pointers, n elements each. */
 typedef struct mg_update_tensor {
@@ -78,6 +78,9 @@ typedef struct mg_device_plugin {
     void (*update)(const mg_update_rule *rule, const mg_update_tensor *tensors, int count);
     void (*zero_grad)(const mg_update_tensor *tensors, int count);
     void (*scale_grad)(const mg_update_tensor *tensors, int count, float factor);
+    /* w = kept w + (1 - kept) grad, rounded as optim/ema.c does: moving averages w of weights that
+     * stand in `grad`. */
+    void (*average)(const mg_update_tensor *tensors, int count, float kept);
     /* Sum of squares of all gradients in f64 over fixed chunks in order; waits. */
     double (*squared_norm)(const mg_update_tensor *tensors, int count);
 

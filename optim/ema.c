@@ -43,13 +43,33 @@ mg_status mg_ema_add(mg_ema *ema, mg_context *ctx, mg_tensor *t) {
     return MG_OK;
 }
 
+/* One launch; nothing is copied or waited for. */
+static void update_on_device(const mg_ema *ema, float kept) {
+    mg_context *ctx = ema->ctx;
+    if (!mg_context_to_device(ctx)) return; /* said in ctx->error */
+    mg_update_tensor *all = calloc((size_t)ema->count, sizeof *all);
+    if (!all) {
+        mg_fail(&ctx->error, MG_ERR_MEMORY, "moving average: out of memory");
+        return;
+    }
+    for (int k = 0; k < ema->count; k++)
+        all[k] = (mg_update_tensor){.w = ema->pairs[k].shadow->mirror,
+                                    .grad = ema->pairs[k].parameter->mirror,
+                                    .n = mg_shape_elements(&ema->pairs[k].shadow->shape)};
+    ctx->plugin->average(all, ema->count, kept);
+    mg_context_device_changed(ctx);
+    free(all);
+}
+
 void mg_ema_update(mg_ema *ema) {
     double warm = (1.0 + (double)ema->steps) / (10.0 + (double)ema->steps);
     float d = (float)(warm < ema->decay ? warm : ema->decay), rest = 1 - d;
     ema->steps++;
     if (!ema->count) return;
-    mg_context_to_host(ema->ctx);
-    mg_context_host_changed(ema->ctx);
+    if (ema->ctx->plugin) {
+        update_on_device(ema, d);
+        return;
+    }
     for (int k = 0; k < ema->count; k++) {
         float *shadow = ema->pairs[k].shadow->data;
         const float *w = ema->pairs[k].parameter->data;

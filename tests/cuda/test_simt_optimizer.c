@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "nn/efficientnet.h"
+#include "optim/ema.h"
 #include "optim/optimizer.h"
 #include "tests/lib/emulator.h"
 
@@ -107,6 +108,40 @@ EMULATOR_TEST(simt_optimizer, adam) {
 }
 EMULATOR_TEST(simt_optimizer, adamw) {
     compare("AdamW", &(mg_optimizer_options){.kind = MG_ADAMW, .lr = 0.01, .weight_decay = 0.02});
+}
+
+/* The moving average through five updates, the parameters changing in between; a swap, and back. */
+EMULATOR_TEST(simt_optimizer, moving_average) {
+    mg_optimizer_options options = {.kind = MG_ADAM, .lr = 0.01};
+    network n[2] = {build(&options, false), build(&options, true)};
+    mg_ema *ema[2];
+    for (int side = 0; side < 2; side++) {
+        ema[side] = mg_ema_create(0.3);
+        for (int k = 0; k < TENSORS; k++)
+            cr_assert_eq(mg_ema_add(ema[side], n[side].ctx, n[side].w[k]), MG_OK);
+        for (uint32_t step = 0; step < 5; step++) {
+            set_gradients(&n[side], step);
+            mg_optimizer_step(n[side].o, NULL);
+            mg_ema_update(ema[side]);
+        }
+        mg_context_to_host(n[side].ctx);
+    }
+    for (int k = 0; k < TENSORS; k++) {
+        const mg_tensor *a = mg_ema_shadow(ema[0], k), *b = mg_ema_shadow(ema[1], k);
+        cr_expect(memcmp(a->data, b->data, (size_t)size_of[k] * sizeof(float)) == 0,
+                  "average of tensor %d", k);
+        cr_expect(memcmp(a->data, n[0].w[k]->data, (size_t)size_of[k] * sizeof(float)) != 0);
+    }
+    for (int turn = 0; turn < 2; turn++) {
+        mg_ema_swap(ema[0]);
+        mg_ema_swap(ema[1]);
+        cr_assert(mg_context_to_device(n[1].ctx));
+        expect_same(&n[0], &n[1], false, "swapped");
+    }
+    for (int side = 0; side < 2; side++) {
+        mg_ema_destroy(ema[side]);
+        drop(&n[side]);
+    }
 }
 
 /* 1,500 tensors of one element: several launches, no tensor left out or visited twice. */
