@@ -183,6 +183,26 @@ mg_tensor *mg_input(mg_context *ctx, const char *name, mg_shape shape, const flo
     return t;
 }
 
+mg_tensor *mg_input_levels(mg_context *ctx, const char *name, mg_shape shape,
+                           const uint16_t *levels, const mg_imaging_augment *how) {
+    mg_tensor *t = mg_input(ctx, name, shape, NULL);
+    if (!t) return NULL;
+    const mg_device_imaging *imaging = ctx->plugin->imaging;
+    size_t n = (size_t)mg_shape_elements(&shape), each = n / (size_t)shape.dim[0];
+    uint16_t *sent = mg_step_alloc(ctx, n * sizeof *sent, name);
+    void *scratch = mg_step_alloc(ctx, imaging->augment_scratch, name);
+    if (!sent || !scratch) return NULL;
+    if (levels && !ctx->dry_run) {
+        ctx->memory->write(sent, levels, n * sizeof *sent);
+        for (int64_t i = 0; i < shape.dim[0]; i++)
+            imaging->augment(&how[i], sent + (size_t)i * each, (uint32_t)shape.dim[1],
+                             (uint32_t)shape.dim[2], scratch, (float *)t->data + (size_t)i * each);
+    }
+    mg_arena_free(ctx->step, scratch); /* the device works in order */
+    mg_arena_free(ctx->step, sent);
+    return t;
+}
+
 mg_tensor *mg_keep(mg_tensor *t) {
     if (t) t->keep = true;
     return t;

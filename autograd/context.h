@@ -18,6 +18,7 @@
 #include <stdio.h>
 
 #include "ops/device.h"
+#include "ops/imaging.h"
 #include "tensor/arena.h"
 
 typedef struct mg_node mg_node;
@@ -76,6 +77,11 @@ mg_tensor *mg_parameter(mg_context *ctx, const char *name, mg_shape shape, bool 
 /* A step tensor holding a copy of `data` in the context's dtype from f32 (NULL: uninitialised).
  * Never requires a gradient unless asked to by setting requires_grad before it is used. */
 mg_tensor *mg_input(mg_context *ctx, const char *name, mg_shape shape, const float *data);
+
+/* The same on a device (ctx->memory) from 16-bit images, N*H*W of them for a shape of [N,H,W,1], each
+ * through the resample that how[n] says (ops/imaging.h). Half the bytes are sent. */
+mg_tensor *mg_input_levels(mg_context *ctx, const char *name, mg_shape shape,
+                           const uint16_t *levels, const mg_imaging_augment *how);
 
 /* Applies op `id`: validates, allocates the result, runs the kernel and records. `in` may hold
  * NULLs for absent optional inputs at the end. Returns NULL after any error. */

@@ -46,6 +46,8 @@ static double seconds_since(const struct timespec *t) {
 
 static void slot_empty(slot *s) {
     free(s->batch.pixels);
+    free(s->batch.levels);
+    free(s->batch.how);
     free(s->batch.image);
     free(s->batch.item);
     for (int32_t i = 0; i < s->items; i++) {
@@ -65,21 +67,57 @@ static void slot_begin(mg_loader *l, slot *s, int32_t batch) {
     *s = (slot){.batch.index = batch};
     s->items = s->left = plan->first[batch + 1] - plan->first[batch];
     size_t n = (size_t)s->items + 1;
-    s->batch.pixels = malloc(n * l->pixels * sizeof(float));
+    if (l->options.levels) {
+        s->batch.levels = malloc(n * l->pixels * sizeof *s->batch.levels);
+        s->batch.how = calloc(n, sizeof *s->batch.how);
+    } else {
+        s->batch.pixels = malloc(n * l->pixels * sizeof *s->batch.pixels);
+    }
     s->batch.image = calloc(n, sizeof *s->batch.image);
     s->batch.item = calloc(n, sizeof *s->batch.item);
     s->good = calloc(n, sizeof *s->good);
     s->bad = calloc(n, sizeof *s->bad);
     s->cached = calloc(n, sizeof *s->cached);
     s->geometry = calloc(n, sizeof *s->geometry);
-    s->no_memory = !s->batch.pixels || !s->batch.image || !s->batch.item || !s->good || !s->bad ||
-                   !s->cached || !s->geometry;
+    s->no_memory = !(s->batch.pixels || (s->batch.levels && s->batch.how)) || !s->batch.image ||
+                   !s->batch.item || !s->good || !s->bad || !s->cached || !s->geometry;
 }
 
 /* --- workers ---------------------------------------------------------------------------------- */
 
-static mg_status load(mg_loader *l, mg_preprocessor *p, const mg_plan_item *item, float *pixels,
-                      mg_geometry *geometry, bool *cached, mg_error *err) {
+/* The draw for an item; none but the item's flip without augmentation. */
+static mg_augment_draw draw_for(const mg_loader_options *o, const mg_plan_item *item) {
+    mg_augment_draw draw = {.scale = 1, .contrast = 1, .gamma = 1};
+    if (o->augment)
+        mg_augment_sample(o->augment, o->seed, o->epoch, item->sample, o->settings.height,
+                          o->settings.width, &draw);
+    draw.flip ^= item->flip;
+    return draw;
+}
+
+/* Where item `index` of a slot goes. */
+static void deliver(const mg_loader *l, slot *s, int32_t index, const mg_plan_item *item,
+                    const mg_prepared *prepared) {
+    const mg_loader_options *o = &l->options;
+    uint32_t h = o->settings.height, w = o->settings.width;
+    size_t at = (size_t)index * l->pixels;
+    if (o->levels) {
+        mg_augment_draw draw = draw_for(o, item);
+        mg_imaging_augment *how = &s->batch.how[index];
+        how->contrast = draw.contrast;
+        how->brightness = draw.brightness;
+        mg_augment_index_map(&draw, h, w, how->map);
+        memcpy(s->batch.levels + at, prepared->pixels, l->pixels * sizeof *prepared->pixels);
+    } else if (o->augment) {
+        mg_augment_draw draw = draw_for(o, item);
+        mg_augment_apply(&draw, prepared->pixels, h, w, s->batch.pixels + at);
+    } else {
+        mg_prepared_input(prepared, item->flip, s->batch.pixels + at);
+    }
+}
+
+static mg_status load(mg_loader *l, mg_preprocessor *p, const mg_plan_item *item, slot *s,
+                      int32_t index, mg_error *err) {
     const mg_loader_options *o = &l->options;
     const mg_manifest_image *image = &o->manifest->image[item->image];
     mg_prepared prepared;
@@ -87,21 +125,13 @@ static mg_status load(mg_loader *l, mg_preprocessor *p, const mg_plan_item *item
         return mg_fail(err, MG_ERR_IO, "no file for patient %s, image %s", image->patient_id,
                        image->image_id);
     if (!p) return mg_fail(err, MG_ERR_MEMORY, "%s: out of memory", image->path);
-    mg_status status = mg_prepare(o->cache, p, image->path, &prepared, cached, err);
+    mg_status status = mg_prepare(o->cache, p, image->path, &prepared, &s->cached[index], err);
     if (status) return status;
     prepared.geometry.flip_horizontal = item->flip & MG_FLIP_HORIZONTAL;
     prepared.geometry.flip_vertical = item->flip & MG_FLIP_VERTICAL;
-    if (o->augment) {
-        mg_augment_draw draw;
-        uint32_t h = o->settings.height, w = o->settings.width;
-        mg_augment_sample(o->augment, o->seed, o->epoch, item->sample, h, w, &draw);
-        draw.flip ^= item->flip;
-        mg_augment_apply(&draw, prepared.pixels, h, w, pixels);
-    } else {
-        mg_prepared_input(&prepared, item->flip, pixels);
-    }
+    deliver(l, s, index, item, &prepared);
     if (o->keep_geometry) {
-        *geometry = prepared.geometry;
+        s->geometry[index] = prepared.geometry;
         prepared.geometry = (mg_geometry){0};
     }
     mg_prepared_free(&prepared);
@@ -155,9 +185,7 @@ static void *work(void *arg) {
         mg_status status = MG_ERR_MEMORY;
         bool usable = !s->no_memory;
         pthread_mutex_unlock(&l->lock);
-        if (usable)
-            status = load(l, p, item, s->batch.pixels + (size_t)index * l->pixels,
-                          &s->geometry[index], &s->cached[index], &err);
+        if (usable) status = load(l, p, item, s, index, &err);
         pthread_mutex_lock(&l->lock);
         finish(l, s, index, item, status, &err);
     }
@@ -196,6 +224,10 @@ static bool start_threads(mg_loader *l, int wanted) {
 
 mg_loader *mg_loader_start(const mg_loader_options *options, mg_error *err) {
     if (check_options(options, err)) return NULL;
+    if (options->levels && options->augment && options->augment->gamma > 0) {
+        mg_fail(err, MG_ERR_ARG, "loader: gamma cannot be left to a device");
+        return NULL;
+    }
     /* Fail on bad settings now rather than on every image. */
     mg_preprocessor *probe = mg_preprocessor_create(&options->settings, err);
     if (!probe) return NULL;
@@ -261,8 +293,10 @@ static mg_status compact(mg_loader *l, slot *s, mg_error *err) {
         }
         int32_t k = b->count++;
         if (k != i) {
-            memcpy(b->pixels + (size_t)k * l->pixels, b->pixels + (size_t)i * l->pixels,
-                   l->pixels * sizeof(float));
+            size_t to = (size_t)k * l->pixels, from = (size_t)i * l->pixels;
+            if (b->pixels) memcpy(b->pixels + to, b->pixels + from, l->pixels * sizeof *b->pixels);
+            if (b->levels) memcpy(b->levels + to, b->levels + from, l->pixels * sizeof *b->levels);
+            if (b->how) b->how[k] = b->how[i];
             mg_geometry_free(&s->geometry[k]);
             s->geometry[k] = s->geometry[i];
             s->geometry[i] = (mg_geometry){0};

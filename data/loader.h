@@ -18,6 +18,7 @@
 #include "data/manifest.h"
 #include "data/preprocess.h"
 #include "data/sampler.h"
+#include "ops/imaging.h"
 
 typedef struct mg_loader mg_loader;
 
@@ -35,6 +36,8 @@ typedef struct mg_loader_options {
     int ahead;           /* batches ready or in work beyond the consumer's; 0: 2 */
     bool strict;         /* the first unusable file fails mg_loader_next() */
     bool keep_geometry;  /* fill mg_batch.geometry */
+    bool levels; /* leave flips and augmentation to a device: fill mg_batch.levels and .how instead
+                    of .pixels; gamma must be off */
 } mg_loader_options;
 
 typedef struct mg_bad_item {
@@ -45,12 +48,14 @@ typedef struct mg_bad_item {
 
 /* Valid until the next call of mg_loader_next() or mg_loader_stop(). */
 typedef struct mg_batch {
-    int32_t index;         /* batch number in the plan */
-    int32_t count;         /* usable images; may be 0 */
-    float *pixels;         /* [count, height, width, 1], 0 … 1, contiguous */
-    int32_t *image;        /* count indices into the manifest */
-    int32_t *item;         /* count indices into the plan */
-    mg_geometry *geometry; /* count, with keep_geometry; else NULL */
+    int32_t index;    /* batch number in the plan */
+    int32_t count;    /* usable images; may be 0 */
+    float *pixels;    /* [count, height, width, 1], 0 … 1, contiguous */
+    uint16_t *levels; /* [count, height, width], 65535 is 1.0, before flips and augmentation */
+    mg_imaging_augment *how; /* count: what is left to do with levels */
+    int32_t *image;          /* count indices into the manifest */
+    int32_t *item;           /* count indices into the plan */
+    mg_geometry *geometry;   /* count, with keep_geometry; else NULL */
     int32_t bad_count;
     mg_bad_item *bad;
 } mg_batch;

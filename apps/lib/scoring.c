@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "apps/lib/batch_input.h"
 #include "apps/lib/interrupt.h"
 #include "apps/lib/progress.h"
 
@@ -16,12 +17,10 @@ static float *read_tensor(mg_context *ctx, const mg_tensor *t) {
 /* logits and values (of features, may be NULL) in ordinary memory. */
 static mg_status hand_out(const mg_scoring *s, const mg_batch *batch, const mg_tensor *features,
                           const float *logits, const float *values, mg_error *err) {
-    int64_t pixels = (int64_t)s->card->input.height * s->card->input.width;
     for (int i = 0; i < batch->count; i++) {
         mg_scored one = {.image = batch->image[i],
                          .item = batch->item[i],
                          .logit = logits[i],
-                         .pixels = batch->pixels + i * pixels,
                          .geometry = batch->geometry ? &batch->geometry[i] : NULL};
         if (!isfinite(one.logit))
             return mg_fail(err, MG_ERR_NUMERIC,
@@ -41,7 +40,7 @@ static mg_status hand_out(const mg_scoring *s, const mg_batch *batch, const mg_t
 static mg_status score_batch(const mg_scoring *s, const mg_batch *batch, mg_error *err) {
     mg_context *ctx = s->ctx;
     mg_tensor *features = NULL;
-    mg_tensor *x = mg_model_input(ctx, s->card, batch->pixels, batch->count);
+    mg_tensor *x = mg_batch_input(ctx, s->card, batch, 0, batch->count, batch->levels);
     mg_tensor *logits =
         mg_efficientnet_forward(ctx, s->net, x, false, s->want_features ? &features : NULL);
     if (!logits) return mg_fail(err, ctx->error.code, "%s", ctx->error.message);
@@ -55,7 +54,9 @@ static mg_status score_batch(const mg_scoring *s, const mg_batch *batch, mg_erro
     return status;
 }
 mg_status mg_score(const mg_scoring *s, mg_error *err) {
-    mg_loader *loader = mg_loader_start(&s->loader, err);
+    mg_loader_options options = s->loader;
+    options.levels = mg_batch_on_device(s->ctx, s->card, options.augment);
+    mg_loader *loader = mg_loader_start(&options, err);
     if (!loader) return err ? err->code : MG_ERR_MEMORY;
     bool recording = s->ctx->recording;
     s->ctx->recording = false;

@@ -12,7 +12,6 @@ typedef struct mg_scored {
     float logit;
     const float *features;
     int64_t feature_height, feature_width, feature_channels;
-    const float *pixels;         /* the network's input [H,W], grey in [0,1] */
     const mg_geometry *geometry; /* with options.keep_geometry */
 } mg_scored;
 

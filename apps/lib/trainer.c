@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "apps/lib/batch_input.h"
 #include "apps/lib/interrupt.h"
 #include "apps/lib/progress.h"
 #include "apps/lib/scoring.h"
@@ -29,7 +30,7 @@ mg_status mg_trainer_plan_epoch(const mg_trainer *t, int64_t epoch, mg_plan *out
 static mg_status part_of_step(mg_trainer *t, const mg_batch *batch, int first, int count,
                               double *loss_sum, mg_error *err) {
     mg_context *ctx = t->ctx;
-    int64_t pixels = (int64_t)t->card.input.height * t->card.input.width;
+    bool levels = mg_batch_on_device(ctx, &t->card, mg_trainer_augment(t));
     float target[512], weight[512];
     MG_ASSERT(count <= 512);
     for (int i = 0; i < count; i++) {
@@ -38,8 +39,7 @@ static mg_status part_of_step(mg_trainer *t, const mg_batch *batch, int first, i
         weight[i] = t->class_weight[cancer];
     }
     ctx->sample_base = (uint32_t)first;
-    mg_tensor *x =
-        mg_model_input(ctx, &t->card, batch->pixels ? batch->pixels + first * pixels : NULL, count);
+    mg_tensor *x = mg_batch_input(ctx, &t->card, batch, first, count, levels);
     mg_tensor *y = mg_input(ctx, "targets", (mg_shape)MG_SHAPE(count, 1), target);
     mg_tensor *w = mg_train.class_weight
                        ? mg_input(ctx, "weights", (mg_shape)MG_SHAPE(count, 1), weight)
@@ -99,7 +99,8 @@ static mg_status train_epoch(mg_trainer *t, mg_error *err) {
     mg_status s = mg_trainer_plan_epoch(t, state->epoch, &plan, err);
     if (s) return s;
     mg_loader_options options = mg_trainer_loader(t, &plan);
-    options.augment = mg_train.no_augment ? NULL : &t->augment;
+    options.augment = mg_trainer_augment(t);
+    options.levels = mg_batch_on_device(t->ctx, &t->card, options.augment);
     options.epoch = (uint32_t)state->epoch;
     options.first_batch = (int32_t)state->next_batch;
     mg_loader *loader = mg_loader_start(&options, err);

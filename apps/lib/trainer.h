@@ -60,6 +60,8 @@ mg_status mg_trainer_create(mg_trainer *t, mg_error *err);
 void mg_trainer_destroy(mg_trainer *t);
 /* Loader options that fit every use here. */
 mg_loader_options mg_trainer_loader(const mg_trainer *t, const mg_plan *plan);
+/* Of training images; NULL: none. */
+const mg_augment_settings *mg_trainer_augment(const mg_trainer *t);
 /* A line to RUN/train.log (with the time) and to stderr. */
 void mg_trainer_say(mg_trainer *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apps/lib/batch_input.h"
 #include "apps/lib/interrupt.h"
 #include "apps/lib/progress.h"
 #include "apps/lib/trainer.h"
@@ -62,7 +63,8 @@ static mg_status sweep(mg_trainer *t, mg_lr_finder *f, mg_error *err) {
         mg_plan plan = {0};
         s = mg_trainer_plan_epoch(t, epoch, &plan, err);
         mg_loader_options options = mg_trainer_loader(t, &plan);
-        options.augment = mg_train.no_augment ? NULL : &t->augment;
+        options.augment = mg_trainer_augment(t);
+        options.levels = mg_batch_on_device(t->ctx, &t->card, options.augment);
         options.epoch = (uint32_t)epoch;
         mg_loader *loader = s ? NULL : mg_loader_start(&options, err);
         if (!s && !loader) s = err->code;

@@ -97,6 +97,10 @@ mg_loader_options mg_trainer_loader(const mg_trainer *t, const mg_plan *plan) {
                                .strict = mg_train.strict};
 }
 
+const mg_augment_settings *mg_trainer_augment(const mg_trainer *t) {
+    return mg_train.no_augment ? NULL : &t->augment;
+}
+
 static mg_status fill_card(mg_trainer *t, mg_error *err) {
     mg_card *c = &t->card;
     snprintf(c->arch, sizeof c->arch, "%s", mg_train.arch);
