@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apps/lib/batch_input.h"
 #include "apps/lib/predictor.h"
 #include "data/files.h"
 #include "nn/cam.h"
@@ -38,6 +39,13 @@ static void add(trace *t, const char *name, const float *data, int rank, const i
     for (int i = 0; i < rank; i++) t->tensor[k].shape[i] = shape[i];
 }
 
+/* Other values for a stage that was added before. */
+static void replace(trace *t, const char *name, const float *data) {
+    for (size_t k = 0; k < t->count; k++)
+        if (strcmp(t->name[k], name) == 0)
+            memcpy(t->data[k], data, (size_t)t->tensor[k].count * sizeof *data);
+}
+
 static void stage(void *arg, const char *name, const float *pixels, uint32_t rows,
                   uint32_t columns) {
     add(arg, name, pixels, 2, (int64_t[]){rows, columns});
@@ -62,11 +70,18 @@ static mg_status trace_network(mg_model *m, const mg_prepared *prepared, trace *
     float *pixels = malloc((size_t)(h * w) * sizeof *pixels);
     if (!pixels) return mg_fail(err, MG_ERR_MEMORY, "out of memory");
     mg_prepared_input(prepared, 0, pixels);
+    mg_imaging_augment as_it_is = {.map = {1, 0, 0, 0, 1, 0}, .contrast = 1};
+    mg_batch batch = {.count = 1, .pixels = pixels, .levels = prepared->pixels, .how = &as_it_is};
     mg_tensor *features = NULL;
     t->ctx = m->ctx;
     m->net->on_stage = on_stage;
     m->net->on_stage_arg = t;
-    mg_tensor *x = mg_model_input(m->ctx, &m->card, pixels, 1);
+    bool on_device = mg_batch_on_device(m->ctx, &m->card, NULL);
+    mg_tensor *x = mg_batch_input(m->ctx, &m->card, &batch, 0, 1, on_device);
+    if (x && on_device) { /* what the network is given, not what the CPU would give it */
+        mg_tensor_read(m->ctx, x, pixels);
+        replace(t, "input", pixels);
+    }
     mg_tensor *y = mg_efficientnet_forward(m->ctx, m->net, x, false, &features);
     m->net->on_stage = NULL;
     free(pixels);

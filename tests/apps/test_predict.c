@@ -150,3 +150,52 @@ Test(predict, overlays_traces_and_dicom_objects, .timeout = 120) {
                  0);
     shell("rm -rf %s", folder);
 }
+
+/* The bytes of a tensor in a .safetensors file, whose header is JSON; NULL when it is not there. */
+static const char *stage_of(const char *file, const char *name, size_t *bytes) {
+    char key[64];
+    uint64_t header;
+    unsigned long from, to;
+    memcpy(&header, file, sizeof header);
+    snprintf(key, sizeof key, "\"%s\":", name);
+    const char *at = strstr(file + 8, key);
+    at = at ? strstr(at, "\"data_offsets\":[") : NULL;
+    if (!at || sscanf(at, "\"data_offsets\":[%lu,%lu]", &from, &to) != 2) return NULL;
+    *bytes = to - from;
+    return file + 8 + header + from;
+}
+
+/* The network on the emulated device is given the bits that it is given on the CPU. */
+Test(predict, input_on_a_device, .timeout = 200) {
+    char *folder = trained(), arguments[900];
+    for (int k = 0; k < 2; k++) {
+        const char *device = k ? "simt" : "cpu";
+        snprintf(arguments, sizeof arguments,
+                 "--device %s --trace %s/%s $(ls %s/phantom/train_images/*/*.dcm | head -3)",
+                 device, folder, device, folder);
+        if (predict(folder, k ? "b" : "a", arguments) == 0) continue;
+        char *why = slurp(folder, k ? "b.out" : "a.out", NULL);
+        bool built = !(why && strstr(why, "not built"));
+        cr_assert_not(built, "%s: %s", device, why ? why : "");
+        free(why);
+        cr_skip_test("the emulator is not built");
+    }
+    cr_assert_eq(shell("ls %s/cpu > %s/list", folder, folder), 0);
+    cr_assert_eq(lines(folder, "list"), 3);
+    char *list = slurp(folder, "list", NULL);
+    for (char *name = strtok(list, "\n"); name; name = strtok(NULL, "\n")) {
+        char path[2][600];
+        snprintf(path[0], sizeof path[0], "cpu/%s", name);
+        snprintf(path[1], sizeof path[1], "simt/%s", name);
+        char *a = slurp(folder, path[0], NULL), *b = slurp(folder, path[1], NULL);
+        cr_assert(a && b);
+        size_t n = 0, m = 0;
+        const char *p = stage_of(a, "input", &n), *q = stage_of(b, "input", &m);
+        cr_assert(p && q && n == m && n == 64 * 48 * sizeof(float), "%s: %zu, %zu", name, n, m);
+        cr_expect(memcmp(p, q, n) == 0, "%s", name);
+        free(a);
+        free(b);
+    }
+    free(list);
+    shell("rm -rf %s", folder);
+}
