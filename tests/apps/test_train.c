@@ -193,3 +193,43 @@ Test(train, range_test_restores_and_prints_a_curve, .timeout = 120) {
     cr_assert_eq(shell("test $(wc -l < %s/curve) -gt 20", folder), 0);
     shell("rm -rf %s", folder);
 }
+
+/* A run on the emulated device; its exit code, -1 where the emulator is not built. */
+static int train_on_simt(const char *folder, const char *out, const char *arguments) {
+    int code =
+        shell("SIMT_GUARD=0 %s/train --data %s/phantom --out %s/%s --device simt --arch pico "
+              "--height 64 --width 48 --epoch-draws 4 --batch 2 --accumulate 2 "
+              "--validation 0.3 --ema 0.9 --no-report %s 2>%s/%s.err",
+              apps_folder(), folder, folder, out, arguments, folder, out);
+    char name[64];
+    snprintf(name, sizeof name, "%s.err", out);
+    char *why = slurp(folder, name, NULL);
+    if (code && why && strstr(why, "not built")) code = -1;
+    if (code > 0) fprintf(stderr, "%s", why ? why : "");
+    free(why);
+    return code;
+}
+
+/* Augmentation on the device and on the CPU: the same losses and the same weights, bit by bit. A
+ * gamma too small to change anything is what keeps augmentation on the CPU. And a run that is
+ * resumed on the device, moving average included, ends like one that was not stopped. */
+Test(train, augmentation_on_a_device, .timeout = 300) {
+    char *folder = scratch_folder();
+    cr_assert_eq(shell("%s/phantom %s/phantom --patients 6 --size 104x128 --seed 4 --quiet 2>&1",
+                       apps_folder(), folder),
+                 0);
+    int code = train_on_simt(folder, "device", "--epochs 2");
+    if (code < 0) cr_skip_test("the emulator is not built");
+    cr_assert_eq(code, 0);
+    cr_assert_eq(train_on_simt(folder, "host", "--epochs 2 --gamma 1e-30"), 0);
+    cr_assert_eq(train_on_simt(folder, "resumed", "--epochs 1"), 0);
+    cr_assert_eq(train_on_simt(folder, "resumed", "--epochs 2 --resume"), 0);
+    char device[600], other[600];
+    snprintf(device, sizeof device, "%s/device", folder);
+    for (int k = 0; k < 2; k++) {
+        snprintf(other, sizeof other, "%s/%s", folder, k ? "resumed" : "host");
+        cr_expect(same_file(device, other, "metrics.csv"), "%s", other);
+        cr_expect(same_file(device, other, "best.safetensors"), "%s", other);
+    }
+    shell("rm -rf %s", folder);
+}
