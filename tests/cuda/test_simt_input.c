@@ -1,7 +1,6 @@
 /* The network's input made on the emulated device from a loader's 16-bit images against the same
  * plan prepared on the CPU: equal bits for every image of a phantom set, with mirrored items, with
  * augmentation and with an unusable file in the middle; within rounding where contrast changes. */
-#include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,21 +8,17 @@
 
 #include "apps/lib/batch_input.h"
 #include "data/phantom.h"
+#include "tests/lib/emulator.h"
 #include "tests/lib/scratch.h"
 
-static const mg_device_plugin *plugin;
 static mg_manifest manifest;
 static mg_plan plan;
 static mg_context *ctx;
 static mg_card card;
 
 static void open_all(void) {
-    mg_device device;
     mg_error err = {0};
-    if (mg_device_open("simt", &device, &plugin, &err)) {
-        cr_assert(strstr(err.message, "not built"), "%s", err.message);
-        cr_skip_test("%s", err.message);
-    }
+    emulator_open();
     mg_phantom_settings settings = mg_phantom_defaults();
     settings.patients = 3;
     settings.columns = settings.rows = 96;
@@ -45,8 +40,8 @@ static void open_all(void) {
     card.input = mg_preprocess_defaults();
     card.input.height = 53;
     card.input.width = 31;
-    ctx = mg_context_create(device, MG_F32, NULL, (size_t)1 << 28);
-    mg_context_use(ctx, device, plugin);
+    ctx = mg_context_create(MG_DEVICE_SIMT, MG_F32, NULL, (size_t)1 << 28);
+    mg_context_use(ctx, MG_DEVICE_SIMT, emulator);
 }
 
 /* The largest difference between the two inputs over the whole plan. */
@@ -94,7 +89,7 @@ static double compare(const mg_augment_settings *augment) {
     cr_assert(!a && !b);
     cr_expect_eq(bad, 1);
     cr_expect_eq(images, manifest.image_count - 1);
-    const char *failure = plugin->memory->failure(true);
+    const char *failure = emulator->memory->failure(true);
     cr_expect(!failure, "%s", failure ? failure : "");
     mg_loader_stop(cpu);
     mg_loader_stop(device);
