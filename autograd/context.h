@@ -78,8 +78,8 @@ mg_tensor *mg_parameter(mg_context *ctx, const char *name, mg_shape shape, bool 
  * Never requires a gradient unless asked to by setting requires_grad before it is used. */
 mg_tensor *mg_input(mg_context *ctx, const char *name, mg_shape shape, const float *data);
 
-/* The same on a device (ctx->memory) from 16-bit images, N*H*W of them for a shape of [N,H,W,1], each
- * through the resample that how[n] says (ops/imaging.h). Half the bytes are sent. */
+/* The same on a device (ctx->memory) from 16-bit images, N*H*W levels for a shape of [N,H,W,1],
+ * each through the resample that how[n] says (ops/imaging.h). Half the bytes are sent. */
 mg_tensor *mg_input_levels(mg_context *ctx, const char *name, mg_shape shape,
                            const uint16_t *levels, const mg_imaging_augment *how);
 

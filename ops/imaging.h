@@ -46,8 +46,8 @@ typedef struct mg_device_imaging {
     /* row[y], column[x] = 1 where a pixel is above 0, else 0: what the zero crop keeps. */
     void (*lit)(const float *pixels, uint32_t rows, uint32_t columns, uint8_t *row,
                 uint8_t *column);
-    /* What the breast crop looks at (data/crop.h, step 1): grey[] = means of block x block pixels as
-     * levels 0 … 255, ceil(rows / block) x ceil(columns / block) of them. */
+    /* What the breast crop looks at (data/crop.h, step 1): grey[] = means of block x block pixels
+     * as levels 0 … 255, ceil(rows / block) x ceil(columns / block) of them. */
     void (*block_means)(const float *pixels, uint32_t rows, uint32_t columns, uint32_t block,
                         void *scratch, uint8_t *grey);
     size_t (*block_means_scratch)(uint32_t rows, uint32_t columns, uint32_t block);

@@ -12,6 +12,8 @@
 #include "apps/lib/scoring.h"
 #include "data/metrics.h"
 
+enum { MOST_PARTS = 4096 }; /* of a batch beyond --accumulate: 512 images each */
+
 mg_status mg_trainer_plan_epoch(const mg_trainer *t, int64_t epoch, mg_plan *out, mg_error *err) {
     bool all = strcmp(mg_train.epoch_draws, "all") == 0;
     int32_t draws = all ? t->group_count[0] : (int32_t)strtol(mg_train.epoch_draws, NULL, 10);
@@ -23,6 +25,52 @@ mg_status mg_trainer_plan_epoch(const mg_trainer *t, int64_t epoch, mg_plan *out
     if (!s) s = mg_plan_groups(&t->manifest, drawn, draws, (int32_t)mg_train.batch_ids, out, err);
     free(drawn);
     return s;
+}
+
+/* Adds the step's mean loss times its images to the epoch's sum. */
+static mg_status count_loss(mg_trainer *t, double sum, int images, int64_t step, mg_error *err) {
+    double loss = sum / images;
+    if (!isfinite(loss))
+        return mg_fail(err, MG_ERR_NUMERIC,
+                       "the loss is no longer a number at step %lld (epoch %lld); the last good "
+                       "checkpoint is kept: start again from it with a lower --lr, or --clip 1",
+                       (long long)step, (long long)t->state.epoch + 1);
+    t->state.loss_sum += loss * images;
+    return MG_OK;
+}
+
+mg_status mg_trainer_settle(mg_trainer *t, mg_error *err) {
+    mg_late_loss *late = &t->late;
+    if (!late->total) {
+        late->parts = 0; /* of a step that failed */
+        return MG_OK;
+    }
+    float *loss = malloc((size_t)late->parts * sizeof *loss);
+    if (!loss) return mg_fail(err, MG_ERR_MEMORY, "out of memory");
+    t->ctx->memory->read(loss, late->device, (size_t)late->parts * sizeof *loss);
+    double sum = 0;
+    for (int i = 0; i < late->parts; i++) sum += (double)loss[i] * late->images[i];
+    free(loss);
+    int total = late->total;
+    late->parts = late->total = 0;
+    const char *failure = t->ctx->memory->failure(false);
+    if (failure) return mg_fail(err, MG_ERR_MEMORY, "%s", failure);
+    return count_loss(t, sum, total, late->step, err);
+}
+
+/* Keeps a part's loss on the device. */
+static mg_status keep_loss(mg_trainer *t, const mg_tensor *loss, int images, mg_error *err) {
+    mg_late_loss *late = &t->late;
+    if (!late->device) {
+        late->room = (int)mg_train.accumulate + MOST_PARTS;
+        late->device = t->ctx->memory->alloc((size_t)late->room * sizeof *late->device, "losses");
+        late->images = calloc((size_t)late->room, sizeof *late->images);
+        if (!late->device || !late->images) return mg_fail(err, MG_ERR_MEMORY, "out of memory");
+    }
+    MG_ASSERT(late->parts < late->room);
+    t->ctx->memory->copy(late->device + late->parts, loss->data, sizeof *late->device);
+    late->images[late->parts++] = images;
+    return MG_OK;
 }
 
 /* Forward and backward of images first … first+count-1 of the batch; adds count/total of the mean
@@ -40,6 +88,7 @@ static mg_status part_of_step(mg_trainer *t, const mg_batch *batch, int first, i
     }
     ctx->sample_base = (uint32_t)first;
     mg_tensor *x = mg_batch_input(ctx, &t->card, batch, first, count, levels);
+    if (!first && !ctx->dry_run && mg_trainer_settle(t, err)) return err->code;
     mg_tensor *y = mg_input(ctx, "targets", (mg_shape)MG_SHAPE(count, 1), target);
     mg_tensor *w = mg_train.class_weight
                        ? mg_input(ctx, "weights", (mg_shape)MG_SHAPE(count, 1), weight)
@@ -49,14 +98,19 @@ static mg_status part_of_step(mg_trainer *t, const mg_batch *batch, int first, i
     float share = (float)count / (float)batch->count;
     mg_backward_from(ctx, loss, &share);
     if (ctx->error.code) return mg_fail(err, ctx->error.code, "%s", ctx->error.message);
-    float value = 0;
-    if (!ctx->dry_run) mg_tensor_read(ctx, loss, &value);
-    *loss_sum += (double)value * count;
+    mg_status s = MG_OK;
+    if (ctx->memory && !ctx->dry_run) {
+        s = keep_loss(t, loss, count, err);
+    } else if (!ctx->dry_run) {
+        float value = 0;
+        mg_tensor_read(ctx, loss, &value);
+        *loss_sum += (double)value * count;
+    }
     mg_step_reset(ctx, false);
-    return MG_OK;
+    return s;
 }
 
-mg_status mg_trainer_step(mg_trainer *t, const mg_batch *batch, double *loss, mg_error *err) {
+mg_status mg_trainer_step(mg_trainer *t, const mg_batch *batch, mg_error *err) {
     int parts = (int)mg_train.accumulate;
     int size = (batch->count + parts - 1) / parts;
     if (size > 512) size = 512;
@@ -68,15 +122,17 @@ mg_status mg_trainer_step(mg_trainer *t, const mg_batch *batch, double *loss, mg
         mg_status s = part_of_step(t, batch, first, count, &sum, err);
         if (s) return s;
     }
-    *loss = sum / batch->count;
     if (t->ctx->dry_run) return MG_OK;
-    if (!isfinite(*loss))
-        return mg_fail(err, MG_ERR_NUMERIC,
-                       "the loss is no longer a number at step %lld (epoch %lld); the last good "
-                       "checkpoint is kept: start again from it with a lower --lr, or --clip 1",
-                       (long long)t->state.step, (long long)t->state.epoch + 1);
-    if (mg_train.clip > 0) {
-        mg_status s = mg_optimizer_clip(t->optimizer, t->pool, mg_train.clip, NULL, err);
+    if (t->ctx->memory) {
+        t->late.total = batch->count;
+        t->late.step = t->state.step;
+    } else {
+        mg_status s = count_loss(t, sum, batch->count, t->state.step, err);
+        if (s) return s;
+    }
+    if (mg_train.clip > 0) { /* which waits for the gradients' norm, so the loss is there, too */
+        mg_status s = mg_trainer_settle(t, err);
+        if (!s) s = mg_optimizer_clip(t->optimizer, t->pool, mg_train.clip, NULL, err);
         if (s) return s;
     }
     t->optimizer->options.lr = t->state.lr;
@@ -115,29 +171,29 @@ static mg_status train_epoch(mg_trainer *t, mg_error *err) {
     while (!s && !(s = mg_loader_next(loader, &batch, err)) && batch) {
         mg_progress_clear(&bar);
         for (int i = 0; i < batch->bad_count; i++) note_bad(t, &batch->bad[i]);
-        double loss = 0;
-        if (batch->count && (s = mg_trainer_step(t, batch, &loss, err))) break;
-        state->loss_sum += loss * batch->count;
+        if (batch->count && (s = mg_trainer_step(t, batch, err))) break;
         state->images += batch->count;
         state->bad += batch->bad_count;
         state->next_batch = batch->index + 1;
         mg_loader_statistics how;
         mg_loader_get_statistics(loader, &how);
         char detail[128];
+        int64_t counted = state->images - t->late.total;
         snprintf(detail, sizeof detail, "loss %.4f  %.1f images/s  wait %.0f%%",
-                 state->loss_sum / (double)(state->images ? state->images : 1),
+                 state->loss_sum / (double)(counted ? counted : 1),
                  (double)(state->images - done_before) / (mg_clock() - bar.started),
                  100 * how.waiting / (how.elapsed > 0 ? how.elapsed : 1));
         mg_progress_update(&bar, state->next_batch, detail);
         bool last = state->next_batch == plan.batch_count;
         if (mg_interrupted()) {
-            s = mg_trainer_save_last(t, err);
+            if (!(s = mg_trainer_settle(t, err))) s = mg_trainer_save_last(t, err);
             if (!s) s = mg_fail(err, MG_ERR_INTERRUPTED, "interrupted; --resume goes on from here");
         } else if (!last && mg_train.checkpoint_steps &&
                    state->step % mg_train.checkpoint_steps == 0) {
-            s = mg_trainer_save_last(t, err);
+            if (!(s = mg_trainer_settle(t, err))) s = mg_trainer_save_last(t, err);
         }
     }
+    if (!s) s = mg_trainer_settle(t, err);
     mg_progress_clear(&bar);
     double seconds = mg_clock() - bar.started;
     if (!s && state->images > done_before)

@@ -34,6 +34,17 @@ typedef struct mg_run_state {
     bool finished; /* the epochs are over; what may be left is the report */
 } mg_run_state;
 
+/* The losses of the step that a device may still be computing, one of each part of its batch. They
+ * are read when the next batch is on its way, so that the device has work and the bus is busy. On
+ * the CPU nothing is ever left here. */
+typedef struct mg_late_loss {
+    float *device; /* one per part; NULL until the first step */
+    int *images;   /* of each part */
+    int parts, room;
+    int total;    /* images of the step; 0: nothing is pending */
+    int64_t step; /* its number */
+} mg_late_loss;
+
 typedef struct mg_trainer {
     mg_manifest manifest;
     mg_split split;
@@ -49,6 +60,7 @@ typedef struct mg_trainer {
     mg_optimizer *optimizer;
     mg_ema *ema; /* or NULL */
     mg_run_state state;
+    mg_late_loss late;
     mg_metrics_csv *csv;
     mg_events *events;
     FILE *log;
@@ -76,8 +88,11 @@ const char *mg_trainer_path(const char *name);
 
 /* trainer.c */
 mg_status mg_trainer_run(mg_trainer *t, mg_error *err);
-/* One optimizer step on a batch; *loss is its mean. dry: only allocate. */
-mg_status mg_trainer_step(mg_trainer *t, const mg_batch *batch, double *loss, mg_error *err);
+/* One optimizer step on a batch; state.loss_sum grows by the sum of its losses, on a device with
+ * the next step or mg_trainer_settle(). In a dry run: only allocates. */
+mg_status mg_trainer_step(mg_trainer *t, const mg_batch *batch, mg_error *err);
+/* Waits for the last step's loss. Before state is saved or loss_sum used. */
+mg_status mg_trainer_settle(mg_trainer *t, mg_error *err);
 mg_status mg_trainer_plan_epoch(const mg_trainer *t, int64_t epoch, mg_plan *out, mg_error *err);
 
 /* trainer_find_lr.c */

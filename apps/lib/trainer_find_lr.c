@@ -71,10 +71,12 @@ static mg_status sweep(mg_trainer *t, mg_lr_finder *f, mg_error *err) {
         const mg_batch *batch = NULL;
         while (!s && more && !(s = mg_loader_next(loader, &batch, err)) && batch) {
             if (!batch->count) continue;
-            double loss = 0;
             t->state.lr = mg_lr_finder_rate(f);
             mg_error blown = {0}; /* a loss that is no number ends the test, as it should */
-            if (mg_trainer_step(t, batch, &loss, &blown)) loss = NAN;
+            t->state.loss_sum = 0;
+            mg_status step = mg_trainer_step(t, batch, &blown);
+            if (!step) step = mg_trainer_settle(t, &blown);
+            double loss = step ? NAN : t->state.loss_sum / batch->count;
             more = mg_lr_finder_add(f, loss) && !mg_interrupted();
             mg_progress_update(&bar, f->done, NULL);
         }

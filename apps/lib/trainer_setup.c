@@ -218,8 +218,7 @@ static mg_status check_memory(mg_trainer *t, mg_error *err) {
     if (!images) return mg_fail(err, MG_ERR_MEMORY, "out of memory");
     mg_batch batch = {.count = largest, .image = images};
     t->ctx->dry_run = true;
-    double loss;
-    s = mg_trainer_step(t, &batch, &loss, err);
+    s = mg_trainer_step(t, &batch, err);
     t->ctx->dry_run = false;
     free(images);
     if (s) return s;
@@ -326,6 +325,8 @@ mg_status mg_trainer_create(mg_trainer *t, mg_error *err) {
 void mg_trainer_destroy(mg_trainer *t) {
     mg_metrics_csv_close(t->csv);
     if (t->events) mg_events_close(t->events, NULL);
+    if (t->late.device) t->ctx->memory->free(t->late.device);
+    free(t->late.images);
     mg_ema_destroy(t->ema);
     mg_optimizer_destroy(t->optimizer);
     mg_efficientnet_destroy(t->net);

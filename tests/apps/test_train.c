@@ -210,6 +210,31 @@ static int train_on_simt(const char *folder, const char *out, const char *argume
     return code;
 }
 
+/* A device's loss is read a step late: a loss that is no number still ends the run, names its step
+ * and leaves no checkpoint of what it did to the weights. */
+#define WILD "--epochs 1 --epoch-draws 24 --optimizer adamw --lr 1000 --weight-decay 10"
+Test(train, no_number_on_a_device, .timeout = 100) {
+    char *folder = scratch_folder();
+    cr_assert_eq(shell("%s/phantom %s/phantom --patients 6 --size 104x128 --seed 4 --quiet 2>&1",
+                       apps_folder(), folder),
+                 0);
+    static const char *const options[] = {WILD, WILD " --clip 1"};
+    for (int k = 0; k < 2; k++) {
+        int code = train_on_simt(folder, k ? "b" : "a", options[k]);
+        if (code < 0) cr_skip_test("the emulator is not built");
+        cr_expect_eq(code, 1, "%d", code);
+        char *why = slurp(folder, k ? "b.err" : "a.err", NULL);
+        cr_expect(why &&
+                      strstr(why, k ? "the gradient is not finite" : "no longer a number at step "),
+                  "%s", why);
+        free(why);
+        char *last = slurp(folder, k ? "b/last.safetensors" : "a/last.safetensors", NULL);
+        cr_expect_null(last);
+        free(last);
+    }
+    shell("rm -rf %s", folder);
+}
+
 /* Augmentation on the device and on the CPU: the same losses and the same weights, bit by bit. A
  * gamma too small to change anything is what keeps augmentation on the CPU. And a run that is
  * resumed on the device, moving average included, ends like one that was not stopped. */
