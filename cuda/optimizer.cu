@@ -12,8 +12,9 @@
  * thread, take several launches. Nothing is copied or waited for.
  *
  * A thread updates 4 elements at a time, 16 bytes per access (1 where an array is not aligned).
- * Bytes per element: SGD 20, Adam 28, moving average 12. Every product and sum is rounded on its own (__fmul_rn,
- * __fadd_rn are never fused), in the order of optim/optimizer.c: the same bits as on the CPU.
+ * Bytes per element: SGD 20, Adam 28, moving average 12. Every product and sum is rounded on its
+ * own (__fmul_rn, __fadd_rn are never fused), in the order of optim/optimizer.c: the same bits as
+ * on the CPU.
  * Sources: Kingma & Ba 2015, Loshchilov & Hutter 2019, Polyak 1964. */
 #include "cuda/lanes.h"
 #include "cuda/plugin.h"
