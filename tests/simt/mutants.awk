@@ -41,7 +41,11 @@ code ~ /if \([^()]* < [^()]*\)/ { emit("no tail check", replaced("if \\([^()]* <
 code ~ /if \([^()]* >= [^()]*\) (return|continue);/ { emit("no tail check", replaced("if \\([^()]* >= [^()]*\\)", "if (false)")) }
 code ~ / \+= / && code !~ /for \(/ && code ~ /;/ { emit("+= to =", replaced(" \\+= ", " = ")) }
 code ~ /\/= 2\)|>>= 1\)/ { emit("weak reduction", replaced("/= 2\\)", "/= 4)")); emit("weak reduction", replaced(">>= 1\\)", ">>= 2)")) }
-code ~ /= blockIdx\.x|\+ threadIdx\.x/ { emit("shifted index", replaced("threadIdx\\.x", "(threadIdx.x + 1)")) }
+code ~ /= blockIdx\.x|\+ threadIdx\.x/ {
+    # A shift before the remainder would only deal the same work to other lanes.
+    if (code ~ /threadIdx\.x % [A-Z_]+/) emit("shifted index", replaced("threadIdx\\.x % [A-Z_]+", "& + 1"))
+    else emit("shifted index", replaced("threadIdx\\.x", "(threadIdx.x + 1)"))
+}
 code ~ /\[[a-z]+\]/ && code ~ /;/ && code ~ /=/ && code !~ /\{/ && code !~ /^ *const mg/ { if (match(code, /[a-z]\]/)) emit("index + 1", substr(code, 1, RSTART) " + 1" substr(code, RSTART + 1)) }
 code ~ / \+ 1\)|- 1\)/ { emit("off by one", replaced(" \\+ 1\\)", " + 2)")); emit("off by one", replaced(" - 1\\)", ")")) }
 code ~ /blockIdx\.y/ { emit("swapped index", replaced("blockIdx\\.y", "blockIdx.x")) }

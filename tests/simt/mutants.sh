@@ -35,9 +35,10 @@ units() {
     case $1 in
     *.cu) echo "$1" ;;
     cuda/lab/*) ls "${1%/*}"/*.cu ;;
-    *) for u in cuda/*.cu; do
-           grep -q "[ /]${1#cuda/}\( \|\$\|:\)" "$BUILD/simt-check/${u%.cu}.d" && echo "$u"
-       done ;;
+    *) { grep -l "\"$1\"" cuda/*.cu # those that include it themselves are the likeliest to notice
+         for u in cuda/*.cu; do
+             grep -q "[ /]${1#cuda/}\( \|\$\|:\)" "$BUILD/simt-check/${u%.cu}.d" && echo "$u"
+         done; } | awk '!seen[$0]++' ;;
     esac
 }
 
@@ -78,24 +79,26 @@ survives() {
 build_plugin() {
     rm -f "$work/$5"
     $2 -iquote "$work" -w -x c++ -c "$work/$1" -o "$work/unit.o" 2> "$work/log" || return 1
-    objects=$(echo "$3" | tr ' ' '\n' | grep -v "/$4/${1%.cu}\.o$")
+    emulator=$(echo "$3" | tr ' ' '\n' | grep '/tests/simt/')
+    others=$(echo "$3" | tr ' ' '\n' | grep -v "/tests/simt/\|/$4/${1%.cu}\.o$")
+    # Before the others: of a template that several files instantiate the first copy is taken.
     # shellcheck disable=SC2086
-    $LINK -o "$work/$5" $objects "$work/unit.o" -lpthread -ldl -lm 2> "$work/log"
+    $LINK -o "$work/$5" $emulator "$work/unit.o" $others -lpthread -ldl -lm 2> "$work/log"
 }
 
-# Compiles a unit against the changed files in $work and runs its tests.
+# unit, checker or sanitizers: compiles it against the changed files in $work and runs its tests.
 try_unit() {
     mkdir -p "$work/${1%/*}"
     [ -f "$work/$1" ] || cp "$1" "$work/$1"
     LINK="${CXX:-c++} -shared -Wl,-Bsymbolic"
-    build_plugin "$1" "$COMPILE" "$LINK_OBJECTS" simt-check libmammograd_simt_check.so ||
-        { echo "no program"; return; }
-    survives "$1" "$BUILD" _checked || { echo caught; return; }
-    LINK="$LINK -fsanitize=address,undefined"
-    build_plugin "$1" "$SAN_COMPILE" "$SAN_LINK_OBJECTS" simt libmammograd_simt.so ||
-        { echo "no program"; return; }
-    survives "$1" "$SAN_BUILD" "" || { echo caught; return; }
-    echo survived
+    tree=$BUILD suffix=_checked
+    if [ "$2" = checker ]; then
+        build_plugin "$1" "$COMPILE" "$LINK_OBJECTS" simt-check libmammograd_simt_check.so
+    else
+        tree=$SAN_BUILD suffix= LINK="$LINK -fsanitize=address,undefined"
+        build_plugin "$1" "$SAN_COMPILE" "$SAN_LINK_OBJECTS" simt libmammograd_simt.so
+    fi || { echo "no program"; return; }
+    if survives "$1" "$tree" "$suffix"; then echo survived; else echo caught; fi
 }
 
 # file, line; the changed text is in $TEXT. Prints what became of it, over all files that use it.
@@ -104,10 +107,12 @@ try() {
     mkdir -p "$work/${1%/*}"
     awk -v n="$2" 'FNR == n { print ENVIRON["TEXT"]; next } { print }' "$1" > "$work/$1"
     result="no program"
-    for unit in $(units "$1"); do
-        one=$(try_unit "$unit")
-        [ "$one" = "no program" ] || result=$one
-        [ "$one" = caught ] && break
+    for by in checker sanitizers; do
+        for unit in $(units "$1"); do
+            one=$(try_unit "$unit" $by)
+            [ "$one" = "no program" ] || result=$one
+            [ "$one" = caught ] && break 2
+        done
     done
     echo "$result"
 }

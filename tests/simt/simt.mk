@@ -76,7 +76,7 @@ endif
 .PHONY: simt-san simt-san-built simt-san-run
 
 # --- mutation test of cuda/: does breaking a line make a test fail? -------------------------------
-MUTANTS    ?= 120
+MUTANTS    ?= 110
 MUTANTS_SAN = $(BUILD)/san-address-undefined
 SAN_OBJECTS = $(patsubst $(BUILD)/%,$(MUTANTS_SAN)/%, \
                 $(SIMT_PLAIN) $(CUDA_SRC:%.cu=$(BUILD)/simt/%.o) $(PIC_OBJ))
