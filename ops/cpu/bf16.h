@@ -12,7 +12,7 @@
 #ifndef MG_OPS_CPU_BF16_H
 #define MG_OPS_CPU_BF16_H
 
-#include "ops/cpu/vec.h"
+#include "ops/cpu/silu_half.h"
 
 #if defined(MG_ISA_AVX512)
 
@@ -62,20 +62,6 @@ static inline void v16_store_half(uint16_t *to, v16 a) {
 }
 #endif
 
-/* x / (1 + e^-x), 2^-12 of it off, less than the rounding to bfloat16 that follows: a cubic for 2^f
- * and the 14-bit reciprocal, nine instructions. scalef multiplies by 2^floor(t), and its overflow
- * to infinity ends as the right zero. */
-static inline v16 v16_silu_half(v16 x) {
-    v16 t = v16_mul(x, v16_set(-1.44269504f));
-    v16 f = V1(_mm512_reduce_ps(t.r, _MM_FROUND_TO_NEG_INF)); /* t - floor(t) */
-    v16 p = v16_set(7.8024521e-2f);
-    p = v16_fma(p, f, v16_set(2.2606716e-1f));
-    p = v16_fma(p, f, v16_set(6.9583351e-1f));
-    p = v16_fma(p, f, v16_set(9.9992520e-1f));
-    v16 e = V1(_mm512_scalef_ps(p.r, t.r));
-    return v16_mul(x, V1(_mm512_rcp14_ps(v16_add(e, v16_set(1.0f)).r)));
-}
-
 #else /* AVX2 and plain C: lane by lane, for the same results on every machine, not for speed */
 
 static inline uint32_t bf16_cell(float a) {
@@ -118,7 +104,6 @@ static inline void v16_store_half(uint16_t *to, v16 a) {
     v16_store(f, a);
     for (int i = 0; i < V16; i++) to[i] = bf16_round(f[i]);
 }
-static inline v16 v16_silu_half(v16 x) { return v16_silu(x); }
 #endif
 
 #endif

@@ -12,6 +12,7 @@
 #define MG_OPS_CPU_DEPTHWISE_H
 
 #include "ops/cpu/chunks.h"
+#include "ops/cpu/silu_half.h"
 
 #if defined(MG_ISA_AVX512)
 enum { COLUMNS = 8 };
@@ -25,10 +26,10 @@ typedef struct depthwise_row {
     int64_t channels;               /* how many are computed */
     int64_t x_step, w_step, y_step; /* floats from one input pixel, tap, output pixel to the next */
     int64_t left;                   /* padding before the first column */
-    int kernel_rows, kernel, stride; /* taps down and across */
-    const float *w;                  /* kernel_rows x kernel taps */
-    const float *bias;               /* or NULL */
-    bool silu, accumulate;
+    int kernel_rows, kernel, stride;  /* taps down and across */
+    const float *w;                   /* kernel_rows x kernel taps */
+    const float *bias;                /* or NULL */
+    bool silu, silu_half, accumulate; /* silu_half: to the precision of silu_half.h */
     float *y;
     float *sums; /* per channel, or NULL: += the results, column by column */
 } depthwise_row;
@@ -40,7 +41,7 @@ MG_INLINE v16 depthwise_start(const depthwise_row *r, int64_t ch, int n) {
 MG_INLINE v16 depthwise_finish(const depthwise_row *r, int64_t j, int64_t ch, v16 sum, int n) {
     float *y = r->y + j * r->y_step + ch;
     if (r->accumulate) sum = v16_add(v16_load_some(y, n), sum);
-    if (r->silu) sum = v16_silu(sum);
+    if (r->silu) sum = v16_silu_as(r->silu_half, sum);
     v16_store_some(y, sum, n);
     return sum;
 }

@@ -19,6 +19,7 @@
 #define MG_OPS_CPU_GEMM_H
 
 #include "ops/cpu/chunks.h"
+#include "ops/cpu/silu_half.h"
 
 /* With MG_GEMM_CELLS the "floats" of A and B are cells of two bfloat16 (bf16.h) and a multiply-add
  * takes two steps of the depth at once; sums, bias and residual stay f32. */
@@ -51,6 +52,7 @@ typedef struct gemm_c {
     const float *residual; /* laid out like C, or NULL: added after the last block */
     bool accumulate;       /* add to what C holds, else overwrite it */
     bool silu;             /* applied after the last block */
+    bool silu_half;        /* and then to the precision of silu_half.h */
     uint16_t *half; /* MG_GEMM_CELLS: if not NULL the result is SiLU of the sums in bfloat16, here,
                        `row` of them from row to row; the depth is not cut into blocks then */
 } gemm_c;
@@ -116,7 +118,7 @@ MG_INLINE void tile_finish_row(const gemm_c *c, int64_t row, const v16 *sums, in
         v16 s = sums[v];
         if (!first || c->accumulate) s = v16_add(v16_load_some(to + v * V16, n), s);
         if (first && c->bias) s = v16_add(v16_load_some(c->bias + v * V16, n), s);
-        if (last && c->silu) s = v16_silu(s);
+        if (last && c->silu) s = v16_silu_as(c->silu_half, s);
         if (last && c->residual)
             s = v16_add(v16_load_some(c->residual + row * c->row + v * V16, n), s);
         v16_store_some(to + v * V16, s, n);

@@ -114,7 +114,8 @@ static void ring_fill(ring *r, int64_t last) {
         gemm_c e = {.data = ring_row(r, r->next),
                     .row = GROUP,
                     .bias = (const float *)j->c->x[EXPAND_B] + r->channel,
-                    .silu = true};
+                    .silu = true,
+                    .silu_half = j->c->attr.silu_half};
         gemm_rows((gemm_a){j->x + r->next * j->width * j->in, j->in, 1, false}, rows * j->width,
                   j->packed_expand + r->channel * j->in, j->in, r->channels, 0,
                   panels_of(r->channels), e);
@@ -145,6 +146,7 @@ static void depthwise_rows_of(const job *j, ring *r, int64_t i) {
                          .w = (const float *)j->c->x[DW_W] + r->channel,
                          .bias = (const float *)j->c->x[DW_B] + r->channel,
                          .silu = true,
+                         .silu_half = j->c->attr.silu_half,
                          .y = j->d + i * j->columns * j->wide + r->channel,
                          .sums = j->row_sums + i * j->wide + r->channel};
     memset(row.sums, 0, (size_t)r->channels * sizeof *row.sums);

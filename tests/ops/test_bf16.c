@@ -70,13 +70,14 @@ static double largest_difference(const mg_trial *a, const mg_trial *b) {
 
 /* Checks all cases of an op whose inputs `mask` are rounded before the product; `bound` times the
  * largest result may be lost to what is rounded on the way. */
-static void check_op(mg_op_id id, uint32_t mask, double bound) {
+static void check_op(mg_op_id id, mg_attr how, uint32_t mask, double bound) {
     mg_pool *pools[THREADS];
     const mg_op *op = mg_op_get(id, MG_F32);
     for (int p = 0; p < THREADS; p++) pools[p] = mg_pool_create(p + 1);
     for (int k = 0; k < op->case_count; k++) {
         mg_case c = op->cases[k];
-        c.attr.bf16 = true;
+        c.attr.bf16 = how.bf16;
+        c.attr.silu_half = how.silu_half;
         mg_trial want;
         run_reference(&want, id, &c, mask);
         for (int v = 0; v < VARIANTS; v++) {
@@ -103,12 +104,21 @@ static void check_op(mg_op_id id, uint32_t mask, double bound) {
 /* Both factors are rounded before, exactly as in the reference: what is left is f32 summation and,
  * where SiLU is fused, nothing more. */
 Test(bf16, pointwise_conv_differs_by_f32_sums_only) {
-    check_op(MG_OP_pointwise_conv, 1u << 0 | 1u << 1, 1e-5);
+    check_op(MG_OP_pointwise_conv, (mg_attr){.bf16 = true}, 1u << 0 | 1u << 1, 1e-5);
 }
 
 /* x and expand_w are rounded alike; e, d and gate project_w are rounded on the way, half a unit
  * each, and the depthwise filter passes on the rounding of e: three roundings, each amplified by at
  * most the sum of absolute terms over the largest result. */
 Test(bf16, mbconv_differs_by_three_roundings) {
-    check_op(MG_OP_mbconv, 1u << 0 | 1u << 1, 3 * MG_BF16_UNIT);
+    check_op(MG_OP_mbconv, (mg_attr){.bf16 = true}, 1u << 0 | 1u << 1, 3 * MG_BF16_UNIT);
+}
+
+/* The early stages of a bfloat16 pass: everything in f32, SiLU 2^-12 off each time, twice in a
+ * row, and once in the gate's means. */
+Test(bf16, mbconv_in_f32_differs_by_its_silu) {
+    check_op(MG_OP_mbconv, (mg_attr){.silu_half = true}, 0, 3 * ldexp(1, -12));
+}
+Test(bf16, conv2d_in_f32_differs_by_its_silu) {
+    check_op(MG_OP_conv2d, (mg_attr){.silu_half = true}, 0, ldexp(1, -12));
 }
