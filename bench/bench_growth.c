@@ -77,7 +77,7 @@ int main(int argc, char **argv) {
         return 1;
     }
     mg_chart side = {.title = "Forward pass, one square image",
-                     .x_label = "megapixels (500², 1000², 2000² are 0.25, 1, 4)",
+                     .x_label = "megapixels (sides of 500, 1000, 2000 are 0.25, 1, 4)",
                      .y_label = "seconds"};
     mg_chart batch = {.title = "Forward pass, 955 × 500",
                       .x_label = "images at once",

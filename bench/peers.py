@@ -31,7 +31,7 @@ def rounds(count, contestants, timed=2):
         if os.environ.get("BENCH_BEFORE"):
             subprocess.run(os.environ["BENCH_BEFORE"], shell=True, check=True)
         for name, run in contestants.items():
-            time.sleep(0.3)  # spinning worker threads of the one before go to sleep
+            time.sleep(2)  # spinning worker threads of the one before go to sleep
             got = run(timed)
             times[name] += got if isinstance(got, list) else [got]
         if os.environ.get("BENCH_AFTER"):

@@ -60,8 +60,9 @@ typedef struct mg_efficientnet_options {
     bool norm_inference; /* batch norm of trained stages uses running statistics */
 } mg_efficientnet_options;
 
-/* Stages 1 to 3 stay in f32, but for a cheaper SiLU: with few channels and many pixels they gain least from bfloat16, and
- * the errors of their few-term sums reach the logit almost undiminished (docs/speed.md). */
+/* Stages 1 to 3 stay in f32, but for a cheaper SiLU: with few channels and many pixels they gain
+ * least from bfloat16, and the errors of their few-term sums reach the logit almost undiminished
+ * (docs/speed.md). */
 enum { MG_FIRST_BF16_STAGE = 4 };
 
 typedef struct mg_efficientnet {
