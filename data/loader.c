@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
+
+#include "tensor/cores.h"
 
 /* A batch in the making. Slot b % depth belongs to batch b from the moment its first item is taken
  * until the consumer has given it back. */
@@ -245,8 +246,7 @@ mg_loader *mg_loader_start(const mg_loader_options *options, mg_error *err) {
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->work, NULL);
     pthread_cond_init(&l->done, NULL);
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    int wanted = options->workers > 0 ? options->workers : cores > 0 ? (int)cores : 1;
+    int wanted = options->workers > 0 ? options->workers : mg_cores();
     if (start_threads(l, wanted)) return l;
     mg_loader_stop(l);
     mg_fail(err, MG_ERR_MEMORY, "loader: cannot start a worker thread");

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "tensor/cores.h"
+
 /* Threads spin for the next loop before they sleep: a network is hundreds of short loops, and a
  * futex wake-up costs more than the smallest of them. Worse, who is woken is often put on the
  * waker's own core when the others are not quite idle, and waits there until the loop is over:
@@ -88,8 +90,8 @@ static void wake_workers(mg_pool *p) {
 }
 
 mg_pool *mg_pool_create(int threads) {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    if (threads <= 0) { threads = cores < 1 ? 1 : cores > 256 ? 256 : (int)cores; }
+    int cores = mg_cores();
+    if (threads <= 0) threads = cores > 256 ? 256 : cores;
     mg_pool *p = calloc(1, sizeof *p);
     if (!p) return NULL;
     p->workers = calloc((size_t)threads, sizeof *p->workers);

@@ -1,8 +1,10 @@
 /* The lowest layer: errors, random numbers, the thread pool. */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <sched.h>
 #include <string.h>
 
+#include "tensor/cores.h"
 #include "tensor/error.h"
 #include "tensor/pool.h"
 #include "tensor/rng.h"
@@ -74,4 +76,21 @@ Test(pool, every_chunk_once_at_any_thread_count) {
         }
         mg_pool_destroy(pool);
     }
+}
+
+/* Confined to one processor (taskset, a container's cpuset) a pool is one thread: two would spin in
+ * each other's way. */
+Test(pool, as_many_threads_as_processors_allowed) {
+    cpu_set_t all, one;
+    cr_assert_eq(sched_getaffinity(0, sizeof all, &all), 0);
+    cr_expect_eq(mg_cores(), CPU_COUNT(&all));
+    int first = 0;
+    while (!CPU_ISSET(first, &all)) first++;
+    CPU_ZERO(&one);
+    CPU_SET(first, &one);
+    cr_assert_eq(sched_setaffinity(0, sizeof one, &one), 0);
+    mg_pool *pool = mg_pool_create(0);
+    cr_expect_eq(mg_cores(), 1);
+    cr_expect_eq(mg_pool_threads(pool), 1);
+    mg_pool_destroy(pool);
 }
