@@ -179,6 +179,7 @@ EMULATOR_TEST(simt_sizes, batch_norm) {
         NORM("chunks, 7 channels, mean far above spread", MG_FILL_OFFSET, 3, 47, 31, 7),
         NORM("chunks, 24 channels, mean far above spread", MG_FILL_OFFSET, 1, 83, 59, 24),
         NORM("chunks, 33 channels", MG_FILL_NORMAL, 2, 61, 37, 33),
+        NORM("chunks, slices past the last channel", MG_FILL_NORMAL, 1, 4099, 1, 148),
     };
     check_cases(MG_OP_batch_norm, cases, MG_COUNT(cases));
 }
