@@ -49,6 +49,16 @@ static const mg_case workloads[MG_OP_COUNT] = {
                                 MG_SHAPE(5, 5, 960), MG_SHAPE(960), MG_SHAPE(960, 40), MG_SHAPE(40),
                                 MG_SHAPE(40, 960), MG_SHAPE(960), MG_SHAPE(960, 160),
                                 MG_SHAPE(160)}},
+    [MG_OP_norm_depthwise_conv] =
+        {"stage 3",
+         .attr = {.kernel = 5, .stride = 1, .training = true, .eps = 1e-5, .momentum = 0.1},
+         .inputs = 6, .shape = {WIDE, THIRD, THIRD, THIRD, THIRD, MG_SHAPE(5, 5, 336)}},
+    [MG_OP_norm_gate_project] = {"stage 3",
+                                 .attr = {.training = true, .eps = 1e-5, .momentum = 0.1},
+                                 .inputs = 10,
+                                 .shape = {WIDE, THIRD, THIRD, THIRD, THIRD, MG_SHAPE(336, 14),
+                                           MG_SHAPE(14), MG_SHAPE(14, 336), THIRD,
+                                           MG_SHAPE(336, 56)}},
 };
 
 const mg_case *mg_audit_workload(mg_op_id id) {

@@ -12,7 +12,7 @@
 #ifndef MG_OPS_CPU_BF16_H
 #define MG_OPS_CPU_BF16_H
 
-#include "ops/cpu/silu_half.h"
+#include "ops/cpu/silu.h"
 
 #if defined(MG_ISA_AVX512)
 

@@ -12,7 +12,7 @@
 #define MG_OPS_CPU_DEPTHWISE_H
 
 #include "ops/cpu/chunks.h"
-#include "ops/cpu/silu_half.h"
+#include "ops/cpu/silu.h"
 
 #if defined(MG_ISA_AVX512)
 enum { COLUMNS = 8 };
@@ -29,7 +29,7 @@ typedef struct depthwise_row {
     int kernel_rows, kernel, stride;  /* taps down and across */
     const float *w;                   /* kernel_rows x kernel taps */
     const float *bias;                /* or NULL */
-    bool silu, silu_half, accumulate; /* silu_half: to the precision of silu_half.h */
+    bool silu, silu_half, accumulate; /* silu_half: to the precision of silu.h */
     float *y;
     float *sums; /* per channel, or NULL: += the results, column by column */
 } depthwise_row;

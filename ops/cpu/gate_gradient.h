@@ -4,6 +4,7 @@
 #define MG_OPS_CPU_GATE_GRADIENT_H
 
 #include "ops/cpu/gate.h"
+#include "ops/cpu/silu.h"
 
 typedef struct gate_gradient {
     const float *w1, *w2;
@@ -34,12 +35,6 @@ static inline float gate_dot(const float *a, const float *b, int64_t count) {
     return v16_sum(sum);
 }
 
-/* silu'(u) = s (1 + u (1 - s)) */
-static inline v16 gate_silu_slope(v16 u) {
-    v16 one = v16_set(1), s = v16_sigmoid(u);
-    return v16_mul(s, v16_fma(u, v16_sub(one, s), one));
-}
-
 /* h, du and dmean of one image, whose dt holds the gradient at the gate (before its sigmoid's
  * slope) and afterwards that before the sigmoid. */
 static inline void gate_gradient_image(const gate_gradient *g, int64_t n) {
@@ -52,7 +47,7 @@ static inline void gate_gradient_image(const gate_gradient *g, int64_t n) {
         du[s] = gate_dot(dt, g->w2 + s * g->channels, g->channels);
     for (int64_t s = 0; s < g->squeezed; s += V16) {
         int k = (int)min64(V16, g->squeezed - s);
-        v16 slope = gate_silu_slope(v16_load_n(u + s, k));
+        v16 slope = v16_silu_slope(v16_load_n(u + s, k));
         v16_store_n(du + s, v16_mul(v16_load_n(du + s, k), slope), k);
     }
     for (int64_t ch = 0; ch < g->channels; ch++)

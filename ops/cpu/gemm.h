@@ -19,7 +19,7 @@
 #define MG_OPS_CPU_GEMM_H
 
 #include "ops/cpu/chunks.h"
-#include "ops/cpu/silu_half.h"
+#include "ops/cpu/silu.h"
 
 /* With MG_GEMM_CELLS the "floats" of A and B are cells of two bfloat16 (bf16.h) and a multiply-add
  * takes two steps of the depth at once; sums, bias and residual stay f32. */
@@ -52,7 +52,7 @@ typedef struct gemm_c {
     const float *residual; /* laid out like C, or NULL: added after the last block */
     bool accumulate;       /* add to what C holds, else overwrite it */
     bool silu;             /* applied after the last block */
-    bool silu_half;        /* and then to the precision of silu_half.h */
+    bool silu_half;        /* and then to the precision of silu.h */
     uint16_t *half; /* MG_GEMM_CELLS: if not NULL the result is SiLU of the sums in bfloat16, here,
                        `row` of them from row to row; the depth is not cut into blocks then */
 } gemm_c;

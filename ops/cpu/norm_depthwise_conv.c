@@ -149,7 +149,6 @@ MG_INLINE void activate_row(const piece *p, int64_t row, const int vectors, cons
 MG_INLINE void gradient_row(const piece *p, int64_t row, const int vectors, const int n,
                             int64_t ch) {
     const job *j = p->j;
-    const v16 one = v16_set(1);
     const float *x = j->n.x + offset_of(p, row) + ch, *ds = p->ds + ch;
     float *s = ring_row(p, row) + ch, *dn = j->dn ? j->dn + offset_of(p, row) + ch : NULL;
     norm_lanes l[NORM_VECTORS];
@@ -164,7 +163,7 @@ MG_INLINE void gradient_row(const piece *p, int64_t row, const int vectors, cons
         for (int v = 0; v < vectors; v++) {
             v16 a = v16_load_some(x + q * j->channels + v * V16, n), z = norm_apply(&l[v], a);
             v16 gate = v16_sigmoid(z), h = norm_unit(&l[v], a);
-            v16 slope = v16_mul(gate, v16_fma(z, v16_sub(one, gate), one));
+            v16 slope = v16_silu_slope_at(z, gate);
             v16 g = v16_mul(v16_load_some(ds + q * GROUP + v * V16, n), slope);
             v16_store_some(s + q * GROUP + v * V16, v16_mul(z, gate), n);
             if (dn) v16_store_some(dn + q * j->channels + v * V16, g, n);

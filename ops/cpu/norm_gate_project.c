@@ -30,7 +30,7 @@ enum { Z_ROW = DEPTH + V16 };
 typedef struct job {
     norm n;
     const mg_op_call *c;
-    int64_t images, pixels, rows, channels, squeezed, out;
+    int64_t images, pixels, channels, squeezed, out;
     float *mean, *u, *gate; /* in save */
     float *packed;          /* w, or in backward w transposed */
     float *partial;         /* sums of s; or chunks x [C,K] of dw */
@@ -52,14 +52,13 @@ static job job_of(const mg_op_call *c) {
              .c = c,
              .images = x[0],
              .pixels = x[1] * x[2],
-             .rows = x[0] * x[1] * x[2],
              .channels = x[3],
              .squeezed = c->x_shape[W1].dim[1],
              .out = c->x_shape[W].dim[1],
              .slabs = ceil_div(x[3], SLAB)};
     j.image_blocks = ceil_div(j.pixels, BLOCK_ROWS);
     j.chunks = partial_count(j.slabs, j.images * j.image_blocks);
-    j.piece_rows = j.rows >= 32 * 112 ? 112 : 56; /* eight AVX-512 tiles, or four */
+    j.piece_rows = j.n.rows >= 32 * 112 ? 112 : 56; /* eight AVX-512 tiles, or four */
     if (!c->save) return j;
     j.mean = (float *)c->save + 2 * j.channels;
     j.u = j.mean + j.images * j.channels;
@@ -141,7 +140,7 @@ static void fill_z(const job *j, int64_t first, int64_t rows, int64_t k, int64_t
 
 static void project_piece(void *arg, int64_t piece, int thread) {
     const job *j = arg;
-    int64_t first = piece * j->piece_rows, rows = min64(j->piece_rows, j->rows - first);
+    int64_t first = piece * j->piece_rows, rows = min64(j->piece_rows, j->n.rows - first);
     float *z = j->z + thread * 112 * Z_ROW;
     for (int64_t k = 0; k < j->channels; k += DEPTH) {
         int64_t steps = min64(DEPTH, j->channels - k);
@@ -174,7 +173,7 @@ static void forward(const mg_op_call *c) {
     mg_parallel_for(c->pool, j.images * ceil_div(j.pixels, ROW_CHUNK), means_chunk, &j);
     mg_parallel_for(c->pool, j.images, gate_image, &j);
     mg_parallel_for(c->pool, panels_of(j.out), pack_w, &j);
-    mg_parallel_for(c->pool, ceil_div(j.rows, j.piece_rows), project_piece, &j);
+    mg_parallel_for(c->pool, ceil_div(j.n.rows, j.piece_rows), project_piece, &j);
 }
 
 /* --- backward --------------------------------------------------------------------------------- */
@@ -218,7 +217,6 @@ static void make_dz(const job *j, const block *b, int64_t ch, int64_t width, flo
  * it. */
 MG_INLINE void meet_x(const job *j, const block *b, int64_t ch, int n, const float *dz, float *z,
                       float *sums) {
-    const v16 one = v16_set(1);
     norm_lanes l = norm_load(&j->n, ch, n);
     v16 gate = v16_load_n(j->gate + b->image * j->channels + ch, n), sum[SUMS];
     const float *x = j->n.x + b->first * j->channels + ch;
@@ -227,7 +225,7 @@ MG_INLINE void meet_x(const job *j, const block *b, int64_t ch, int n, const flo
     for (int64_t r = 0; r < b->rows; r++) {
         v16 a = v16_load_some(x + r * j->channels, n), g = v16_load_some(dz + r * SLAB, n);
         v16 u = norm_apply(&l, a), h = norm_unit(&l, a), p = v16_sigmoid(u), s = v16_mul(u, p);
-        v16 slope = v16_mul(p, v16_fma(u, v16_sub(one, p), one)), gs = v16_mul(g, slope);
+        v16 slope = v16_silu_slope_at(u, p), gs = v16_mul(g, slope);
         v16_store_some(z + r * SLAB, v16_mul(s, gate), n);
         if (store) v16_store_some(store + r * j->channels, g, n);
         sum[DZ_SLOPE] = v16_add(sum[DZ_SLOPE], gs);
@@ -321,7 +319,7 @@ MG_INLINE void dx_lanes(const job *j, int64_t image, int64_t row, int64_t ch, in
     int64_t at = row * j->channels + ch;
     float *dx = (float *)j->c->dx[NORM_X] + at;
     v16 a = v16_load_some(j->n.x + at, n), g = v16_load_some(j->dz + at, n);
-    v16 dn = v16_mul(v16_fma(g, gate, dmean), gate_silu_slope(norm_apply(&l, a)));
+    v16 dn = v16_mul(v16_fma(g, gate, dmean), v16_silu_slope(norm_apply(&l, a)));
     v16 onto = v16_load_onto(fresh, dx, n);
     v16_store_some(dx, norm_gradient(&l, dn, norm_unit(&l, a), mean_dy, mean_h, onto), n);
 }
@@ -354,7 +352,7 @@ static int64_t backward_parts(const job *j, int threads, int64_t *part) {
     part[3] = all * SUMS * j->channels;
     part[4] = j->chunks * j->channels * j->out;
     part[5] = 2 * j->channels + gate_gradient_floats(j->images, j->channels, j->squeezed);
-    part[6] = dz_apart(j->c) ? j->rows * j->channels : 0;
+    part[6] = dz_apart(j->c) ? j->n.rows * j->channels : 0;
     int64_t total = 0;
     for (int i = 0; i < 7; i++) total += part[i];
     return total;

@@ -1,8 +1,16 @@
-/* silu_half.h: the SiLU of passes in bfloat16, as good as a bfloat16 needs and half the price. */
-#ifndef MG_OPS_CPU_SILU_HALF_H
-#define MG_OPS_CPU_SILU_HALF_H
+/* silu.h: SiLU beyond the function itself (vec.h): its slope, and a form as good as a bfloat16 needs
+ * at half the price. */
+#ifndef MG_OPS_CPU_SILU_H
+#define MG_OPS_CPU_SILU_H
 
 #include "ops/cpu/vec.h"
+
+/* silu'(x) = s (1 + x (1 - s)), s = sigmoid(x) given. */
+MG_INLINE v16 v16_silu_slope_at(v16 x, v16 s) {
+    const v16 one = v16_set(1);
+    return v16_mul(s, v16_fma(x, v16_sub(one, s), one));
+}
+MG_INLINE v16 v16_silu_slope(v16 x) { return v16_silu_slope_at(x, v16_sigmoid(x)); }
 
 #if defined(MG_ISA_AVX512)
 /* x / (1 + e^-x), 2^-12 of it off, less than the rounding to bfloat16 that follows: a cubic for 2^f
