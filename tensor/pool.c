@@ -29,38 +29,73 @@ typedef struct worker {
     pthread_t thread;
 } worker;
 
+/* A loop is over when its chunks are done, not when every worker has looked at it: on a machine with
+ * other work a worker may be off its core for tens of milliseconds, and while it holds no chunk
+ * nobody need wait for it. It may then come late and must not take a chunk of one loop for one of
+ * another: the ticket holds the loop's number and its next chunk in one word, and a chunk is claimed
+ * by compare-and-swap. Between two loops, while the caller writes the next one's parameters, the
+ * chunk is CLOSED. */
+#define CLOSED UINT32_MAX
+
+typedef void loop_body(void *arg, int64_t chunk, int thread);
+
 struct mg_pool {
     int threads, spin;
     worker *workers; /* threads - 1 of them; the caller is worker 0 */
     pthread_mutex_t mutex;
     pthread_cond_t start, done;
-    atomic_uint generation; /* odd/even does not matter: each increment is one loop */
-    atomic_int running;     /* workers that have not finished the current loop */
+    _Atomic uint64_t ticket; /* loop << 32 | next chunk */
+    _Atomic uint32_t left;   /* chunks of the loop that are not done */
     atomic_bool quit;
-    void (*body)(void *, int64_t, int);
-    void *arg;
-    int64_t chunks;
-    _Atomic int64_t next;
+    loop_body *_Atomic body;
+    void *_Atomic arg;
+    _Atomic uint32_t chunks;
 };
 
+static uint32_t loop_of(uint64_t ticket) { return (uint32_t)(ticket >> 32); }
+
+static uint64_t shown_ticket(mg_pool *p) {
+    return atomic_load_explicit(&p->ticket, memory_order_acquire);
+}
+
+/* The last chunk's worker wakes the caller, which may have gone to sleep. */
+static void finish_chunk(mg_pool *p, int thread) {
+    if (atomic_fetch_sub_explicit(&p->left, 1, memory_order_acq_rel) != 1 || thread == 0) return;
+    pthread_mutex_lock(&p->mutex);
+    pthread_cond_signal(&p->done);
+    pthread_mutex_unlock(&p->mutex);
+}
+
+/* Claims and runs chunks of the loop that is open now until none is left to claim. */
 static void run_chunks(mg_pool *p, int thread) {
-    for (;;) {
-        int64_t chunk = atomic_fetch_add_explicit(&p->next, 1, memory_order_relaxed);
-        if (chunk >= p->chunks) return;
-        p->body(p->arg, chunk, thread);
+    uint64_t ticket = shown_ticket(p);
+    uint32_t loop = loop_of(ticket);
+    while (loop_of(ticket) == loop && (uint32_t)ticket != CLOSED) {
+        /* These may be the next loop's already: then the swap below fails. It cannot fail to fail:
+         * who reads the next loop's `chunks` also sees that this loop is CLOSED, and body and arg
+         * stay while a chunk is unclaimed. */
+        if ((uint32_t)ticket >= atomic_load_explicit(&p->chunks, memory_order_acquire)) return;
+        loop_body *body = atomic_load_explicit(&p->body, memory_order_relaxed);
+        void *arg = atomic_load_explicit(&p->arg, memory_order_relaxed);
+        if (atomic_compare_exchange_strong_explicit(&p->ticket, &ticket, ticket + 1,
+                                                    memory_order_acq_rel, memory_order_acquire)) {
+            body(arg, (uint32_t)ticket, thread);
+            finish_chunk(p, thread);
+            ticket = shown_ticket(p);
+        }
     }
 }
 
-static unsigned wait_for_work(mg_pool *p, unsigned seen) {
-    unsigned now = seen;
+/* Waits for a loop other than `seen` to open; returns its number. */
+static uint32_t wait_for_work(mg_pool *p, uint32_t seen) {
+    uint32_t now;
     for (int i = 0; i < p->spin; i++) {
-        now = atomic_load_explicit(&p->generation, memory_order_acquire);
+        now = loop_of(shown_ticket(p));
         if (now != seen) return now;
         relax();
     }
     pthread_mutex_lock(&p->mutex);
-    while ((now = atomic_load_explicit(&p->generation, memory_order_acquire)) == seen)
-        pthread_cond_wait(&p->start, &p->mutex);
+    while ((now = loop_of(shown_ticket(p))) == seen) pthread_cond_wait(&p->start, &p->mutex);
     pthread_mutex_unlock(&p->mutex);
     return now;
 }
@@ -68,23 +103,24 @@ static unsigned wait_for_work(mg_pool *p, unsigned seen) {
 static void *worker_main(void *arg) {
     worker *w = arg;
     mg_pool *p = w->pool;
-    unsigned seen = 0;
+    uint32_t seen = 0;
     for (;;) {
         seen = wait_for_work(p, seen);
         if (atomic_load(&p->quit)) return NULL;
         run_chunks(p, w->number);
-        if (atomic_fetch_sub_explicit(&p->running, 1, memory_order_acq_rel) == 1) {
-            pthread_mutex_lock(&p->mutex);
-            pthread_cond_signal(&p->done);
-            pthread_mutex_unlock(&p->mutex);
-        }
     }
 }
 
-/* Publishes a new generation; under the mutex so that a worker about to sleep cannot miss it. */
-static void wake_workers(mg_pool *p) {
+/* Opens the next loop; under the mutex so that a worker about to sleep cannot miss it. */
+static void open_loop(mg_pool *p, uint32_t chunks, loop_body *body, void *arg) {
+    uint64_t loop = (uint64_t)loop_of(shown_ticket(p)) << 32;
+    atomic_store_explicit(&p->ticket, loop | CLOSED, memory_order_relaxed);
+    atomic_store_explicit(&p->chunks, chunks, memory_order_release); /* after CLOSED */
+    atomic_store_explicit(&p->body, body, memory_order_relaxed);
+    atomic_store_explicit(&p->arg, arg, memory_order_relaxed);
+    atomic_store_explicit(&p->left, chunks, memory_order_relaxed);
     pthread_mutex_lock(&p->mutex);
-    atomic_fetch_add_explicit(&p->generation, 1, memory_order_release);
+    atomic_store_explicit(&p->ticket, loop + (UINT64_C(1) << 32), memory_order_release);
     pthread_cond_broadcast(&p->start);
     pthread_mutex_unlock(&p->mutex);
 }
@@ -116,7 +152,7 @@ mg_pool *mg_pool_create(int threads) {
 void mg_pool_destroy(mg_pool *p) {
     if (!p) return;
     atomic_store(&p->quit, true);
-    wake_workers(p);
+    open_loop(p, 0, NULL, NULL);
     for (int i = 0; i < p->threads - 1; i++) pthread_join(p->workers[i].thread, NULL);
     pthread_cond_destroy(&p->done);
     pthread_cond_destroy(&p->start);
@@ -127,24 +163,19 @@ void mg_pool_destroy(mg_pool *p) {
 
 int mg_pool_threads(const mg_pool *p) { return p ? p->threads : 1; }
 
-void mg_parallel_for(mg_pool *p, int64_t chunks, void (*body)(void *, int64_t, int), void *arg) {
-    if (!p || p->threads == 1 || chunks <= 1) {
+void mg_parallel_for(mg_pool *p, int64_t chunks, loop_body *body, void *arg) {
+    if (!p || p->threads == 1 || chunks <= 1 || chunks >= CLOSED) {
         for (int64_t i = 0; i < chunks; i++) body(arg, i, 0);
         return;
     }
-    p->body = body;
-    p->arg = arg;
-    p->chunks = chunks;
-    atomic_store_explicit(&p->next, 0, memory_order_relaxed);
-    atomic_store_explicit(&p->running, p->threads - 1, memory_order_relaxed);
-    wake_workers(p);
+    open_loop(p, (uint32_t)chunks, body, arg);
     run_chunks(p, 0);
     for (int i = 0; i < p->spin; i++) {
-        if (atomic_load_explicit(&p->running, memory_order_acquire) == 0) return;
+        if (atomic_load_explicit(&p->left, memory_order_acquire) == 0) return;
         relax();
     }
     pthread_mutex_lock(&p->mutex);
-    while (atomic_load_explicit(&p->running, memory_order_acquire) != 0)
+    while (atomic_load_explicit(&p->left, memory_order_acquire) != 0)
         pthread_cond_wait(&p->done, &p->mutex);
     pthread_mutex_unlock(&p->mutex);
 }
