@@ -2,7 +2,7 @@
  *
  *     bench_ops [--threads N] [--seconds S] [--backward] [NAME…]
  *
- * Prints GFLOP/s and GB/s of compulsory work (the op's own cost model) for one and for N (2)
+ * NAME is an op or a layer ("block 2.0"). Prints GFLOP/s and GB/s of compulsory work (the op's own cost model) for one and for N (2)
  * threads, best of the repeats that fit S (0.2) seconds. MG_CPU chooses the instruction set. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -172,7 +172,9 @@ int main(int argc, char **argv) {
     printf("# %s, 1 and %d threads\n", mg_isa_name(mg_cpu_isa()), threads);
     for (size_t l = 0; l < sizeof layers / sizeof *layers; l++) {
         bool chosen = names == 0;
-        for (int i = 1; i <= names; i++) chosen = chosen || strcmp(argv[i], layers[l].op) == 0;
+        for (int i = 1; i <= names; i++)
+            chosen = chosen || strcmp(argv[i], layers[l].op) == 0 ||
+                     strcmp(argv[i], layers[l].name) == 0;
         if (!chosen) continue;
         time_layer(&layers[l], false, threads, seconds);
         if (backward) time_layer(&layers[l], true, threads, seconds);
