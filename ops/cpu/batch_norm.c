@@ -19,7 +19,8 @@ static job job_of(const mg_op_call *c) {
 MG_INLINE void normalise_lanes(const norm *n, int64_t row, int64_t ch, int count) {
     int64_t i = row * n->channels + ch;
     norm_lanes l = norm_load(n, ch, count);
-    v16_store_some((float *)n->c->y + i, norm_apply(&l, v16_load_some(n->x + i, count)), count);
+    v16_put(n->streams, (float *)n->c->y + i, norm_apply(&l, v16_load_some(n->x + i, count)),
+            count);
 }
 
 static void normalise_chunk(void *arg, int64_t chunk, int thread) {
@@ -31,11 +32,13 @@ static void normalise_chunk(void *arg, int64_t chunk, int thread) {
         for (; ch + V16 <= n->channels; ch += V16) normalise_lanes(n, row, ch, V16);
         if (ch < n->channels) normalise_lanes(n, row, ch, (int)(n->channels - ch));
     }
+    if (n->streams) stream_end();
 }
 
 static void forward(const mg_op_call *c) {
     norm n = norm_of(c);
     norm_statistics(&n, c->scratch);
+    n.streams = stream_wanted(c->y, n.channels, mg_shape_elements(&c->y_shape));
     mg_parallel_for(c->pool, n.chunks, normalise_chunk, &n);
 }
 

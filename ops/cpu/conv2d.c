@@ -18,6 +18,7 @@ typedef struct job {
     int64_t height, width, in, rows, columns, out, depth; /* depth = k k Cin */
     int64_t top, left;
     int kernel, stride;
+    bool streams;   /* y */
     float *packed;  /* w, or per thread one panel of dy */
     float *patches; /* per thread: columns x depth */
     float *partial; /* chunks x (depth + 1) x out */
@@ -72,15 +73,19 @@ static void forward_row(void *arg, int64_t piece, int thread) {
                   .row = j->out,
                   .bias = mg_has_input(j->c, BIAS) ? j->c->x[BIAS] : NULL,
                   .silu = j->c->attr.activation == MG_ACTIVATION_SILU,
-                  .silu_half = j->c->attr.silu_half};
+                  .silu_half = j->c->attr.silu_half,
+                  .stream = j->streams};
     gemm_rows((gemm_a){patches_of_row(j, piece, thread), j->depth, 1, false}, j->columns, j->packed,
               j->depth, j->out, 0, panels_of(j->out), out);
+    if (j->streams) stream_end();
 }
 
 static void forward(const mg_op_call *c) {
     job j = job_of(c);
     j.packed = c->scratch;
     j.patches = j.packed + packed_count(j.depth, j.out);
+    gemm_c all = {.data = c->y, .row = j.out};
+    j.streams = gemm_streams(&all, c->y_shape.dim[0] * j.rows * j.columns, j.depth);
     for (int64_t p = 0; p < panels_of(j.out); p++)
         pack_panel(c->x[W], j.out, j.depth, j.out, p, j.packed + p * j.depth * PANEL);
     mg_parallel_for(c->pool, c->y_shape.dim[0] * j.rows, forward_row, &j);

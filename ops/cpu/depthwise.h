@@ -13,6 +13,7 @@
 
 #include "ops/cpu/chunks.h"
 #include "ops/cpu/silu.h"
+#include "ops/cpu/stream.h"
 
 #if defined(MG_ISA_AVX512)
 enum { COLUMNS = 8 };
@@ -30,6 +31,7 @@ typedef struct depthwise_row {
     const float *w;                   /* kernel_rows x kernel taps */
     const float *bias;                /* or NULL */
     bool silu, silu_half, accumulate; /* silu_half: to the precision of silu.h */
+    bool stream;                      /* y goes past the caches (stream.h) */
     float *y;
     float *sums; /* per channel, or NULL: += the results, column by column */
 } depthwise_row;
@@ -42,7 +44,7 @@ MG_INLINE v16 depthwise_finish(const depthwise_row *r, int64_t j, int64_t ch, v1
     float *y = r->y + j * r->y_step + ch;
     if (r->accumulate) sum = v16_add(v16_load_some(y, n), sum);
     if (r->silu) sum = v16_silu_as(r->silu_half, sum);
-    v16_store_some(y, sum, n);
+    v16_put(r->stream, y, sum, n);
     return sum;
 }
 

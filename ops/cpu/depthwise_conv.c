@@ -11,6 +11,7 @@ typedef struct job {
     int64_t height, width, channels, rows, columns; /* input, output */
     int64_t top, left;
     int kernel, stride;
+    bool streams; /* y */
     depthwise_gradient gradient;
     float *partial; /* chunks x [k,k,C] */
 } job;
@@ -48,12 +49,15 @@ static void forward_row(void *arg, int64_t piece, int thread) {
                        .kernel = j->kernel,
                        .stride = j->stride,
                        .w = j->c->x[1],
+                       .stream = j->streams,
                        .y = (float *)j->c->y + piece * j->columns * j->channels};
     depthwise_row_run(&r);
+    if (j->streams) stream_end();
 }
 
 static void forward(const mg_op_call *c) {
     job j = job_of(c);
+    j.streams = stream_wanted(c->y, j.channels, mg_shape_elements(&c->y_shape));
     mg_parallel_for(c->pool, c->y_shape.dim[0] * j.rows, forward_row, &j);
 }
 

@@ -20,6 +20,7 @@
 
 #include "ops/cpu/chunks.h"
 #include "ops/cpu/silu.h"
+#include "ops/cpu/stream.h"
 
 /* With MG_GEMM_CELLS the "floats" of A and B are cells of two bfloat16 (bf16.h) and a multiply-add
  * takes two steps of the depth at once; sums, bias and residual stay f32. */
@@ -53,6 +54,7 @@ typedef struct gemm_c {
     bool accumulate;       /* add to what C holds, else overwrite it */
     bool silu;             /* applied after the last block */
     bool silu_half;        /* and then to the precision of silu.h */
+    bool stream;           /* finished sums go past the caches (gemm_streams) */
     uint16_t *half; /* MG_GEMM_CELLS: if not NULL the result is SiLU of the sums in bfloat16, here,
                        `row` of them from row to row; the depth is not cut into blocks then */
 } gemm_c;
@@ -121,7 +123,7 @@ MG_INLINE void tile_finish_row(const gemm_c *c, int64_t row, const v16 *sums, in
         if (last && c->silu) s = v16_silu_as(c->silu_half, s);
         if (last && c->residual)
             s = v16_add(v16_load_some(c->residual + row * c->row + v * V16, n), s);
-        v16_store_some(to + v * V16, s, n);
+        v16_put(last && c->stream, to + v * V16, s, n);
     }
 }
 
@@ -227,6 +229,11 @@ static inline void gemm_rows(gemm_a a, int64_t rows, const float *packed, int64_
     }
 }
 
+/* Whether C is to be streamed: it is large, starts from nothing and needs a single block. */
+static inline bool gemm_streams(const gemm_c *c, int64_t rows, int64_t depth) {
+    return depth <= DEPTH && !c->accumulate && stream_wanted(c->data, c->row, rows * c->row);
+}
+
 /* How a product of rows x columns is handed out: pieces of `rows` rows, times groups of panels
  * where there are few rows (the last stages have 480 pixels and up to 2688 channels). 112 rows are
  * eight AVX-512 tiles. */
@@ -252,6 +259,7 @@ static inline void gemm_piece(const gemm_split *s, int64_t piece, gemm_a a, int6
     if (c.residual) c.residual += row * c.row;
     gemm_rows(a, min64(s->rows, rows - row), packed, depth, columns, panel,
               min64(panel + s->panels, panels_of(columns)), c);
+    if (c.stream) stream_end();
 }
 
 #endif

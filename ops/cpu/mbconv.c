@@ -30,6 +30,7 @@ typedef struct job {
     int kernel;
     bool expands;
     gemm_split split; /* of the projection */
+    bool streams;     /* d */
     float *packed_expand, *packed_project, *d, *row_sums, *mean, *gate, *u, *h, *rings;
 } job;
 
@@ -147,6 +148,7 @@ static void depthwise_rows_of(const job *j, ring *r, int64_t i) {
                          .bias = (const float *)j->c->x[DW_B] + r->channel,
                          .silu = true,
                          .silu_half = j->c->attr.silu_half,
+                         .stream = j->streams,
                          .y = j->d + i * j->columns * j->wide + r->channel,
                          .sums = j->row_sums + i * j->wide + r->channel};
     memset(row.sums, 0, (size_t)r->channels * sizeof *row.sums);
@@ -167,6 +169,7 @@ static void expand_piece(void *arg, int64_t piece, int thread) {
               .channels = min64(GROUP, j->wide - channel)};
     r.next = r.base;
     for (int64_t i = begin; i < end; i++) depthwise_rows_of(j, &r, i);
+    if (j->streams) stream_end();
 }
 
 /* --- 2: the gate ------------------------------------------------------------------------------ */
@@ -222,6 +225,7 @@ static void forward(const mg_op_call *c) {
     }
     job j = job_of(c, mg_pool_threads(c->pool));
     lay_out(&j, mg_pool_threads(c->pool), c->scratch);
+    j.streams = stream_wanted(j.d, j.wide, j.rows * j.columns * j.wide);
     gate_weights w = {c->x[SE_W1], c->x[SE_B1], c->x[SE_W2], c->x[SE_B2], j.wide, j.squeezed};
     if (j.expands) mg_parallel_for(c->pool, panels_of(j.wide), pack_expand, &j);
     for (int64_t n = 0; n < c->x_shape[X].dim[0]; n++) {

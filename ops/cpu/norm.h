@@ -9,6 +9,7 @@
 #define MG_OPS_CPU_NORM_H
 
 #include "ops/cpu/columns.h"
+#include "ops/cpu/stream.h"
 
 /* The first inputs of every op that normalises. */
 enum { NORM_X, NORM_GAMMA, NORM_BETA, NORM_RUNNING_MEAN, NORM_RUNNING_VAR };
@@ -20,6 +21,7 @@ typedef struct norm {
     float *chunk_mean, *chunk_m2; /* statistics: chunks x channels each; norm_floats() in all */
     float *mean_dy, *mean_dy_h;   /* backward: channels each */
     const float *dy;              /* backward: the gradient at the normalised x */
+    bool streams;                 /* what is written now: y, or dx from a dy elsewhere */
 } norm;
 
 static inline norm norm_of(const mg_op_call *c) {
@@ -177,7 +179,7 @@ MG_INLINE void norm_dx_lanes(const norm *n, int64_t row, int64_t ch, int count, 
     v16 h = norm_unit(&l, v16_load_some(n->x + i, count)), g = v16_load_some(n->dy + i, count);
     float *dx = (float *)n->c->dx[NORM_X] + i;
     v16 onto = v16_load_onto(fresh, dx, count);
-    v16_store_some(dx, norm_gradient(&l, g, h, mean_dy, mean_h, onto), count);
+    v16_put(n->streams, dx, norm_gradient(&l, g, h, mean_dy, mean_h, onto), count);
 }
 
 /* Row by row, as memory is read fastest: what belongs to a channel comes from L1 each time. */
@@ -195,11 +197,15 @@ static inline void norm_dx_chunk(void *arg, int64_t chunk, int thread) {
     const norm *n = arg;
     if (n->c->overwrite & 1) norm_dx_rows(n, chunk, true);
     else norm_dx_rows(n, chunk, false);
+    if (n->streams) stream_end();
 }
 
 /* The pass over dx, if it is wanted, once mean_dy and mean_dy_h are there. A fresh dx may be dy. */
 static inline void norm_dx(norm *n, const float *dy) {
+    const float *dx = n->c->dx[NORM_X];
     n->dy = dy;
+    n->streams =
+        (n->c->overwrite & 1) && dx != dy && stream_wanted(dx, n->channels, n->rows * n->channels);
     if (n->c->dx[NORM_X]) mg_parallel_for(n->c->pool, n->chunks, norm_dx_chunk, n);
 }
 

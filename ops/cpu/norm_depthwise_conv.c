@@ -32,7 +32,7 @@ typedef struct job {
     depthwise_gradient gradient;
     float *partial; /* per image and band: sum dn [C], sum dn h [C], dw [k,k,C] */
     float *dn;
-    bool back;
+    bool back, streams; /* streams: y, or dn */
 } job;
 
 static job job_of(const mg_op_call *c, bool back) {
@@ -166,7 +166,7 @@ MG_INLINE void gradient_row(const piece *p, int64_t row, const int vectors, cons
             v16 slope = v16_silu_slope_at(z, gate);
             v16 g = v16_mul(v16_load_some(ds + q * GROUP + v * V16, n), slope);
             v16_store_some(s + q * GROUP + v * V16, v16_mul(z, gate), n);
-            if (dn) v16_store_some(dn + q * j->channels + v * V16, g, n);
+            if (dn) v16_put(j->streams, dn + q * j->channels + v * V16, g, n);
             sum[v] = v16_add(sum[v], g);
             sum_h[v] = v16_fma(g, h, sum_h[v]);
         }
@@ -236,17 +236,20 @@ static void forward_piece(void *arg, int64_t number, int thread) {
                            .kernel_rows = j->kernel,
                            .kernel = j->kernel,
                            .stride = j->stride,
+                           .stream = j->streams,
                            .w = (const float *)j->n.c->x[W] + p.channel,
                            .y = (float *)j->n.c->y +
                                 (p.image * j->rows + i) * j->columns * j->channels + p.channel};
         depthwise_row_run(&r);
     }
+    if (j->streams) stream_end();
 }
 
 static void forward(const mg_op_call *c) {
     job j = job_of(c, false);
     norm_statistics(&j.n, c->scratch);
     j.rings = (float *)c->scratch + norm_floats(&j.n);
+    j.streams = stream_wanted(c->y, j.channels, mg_shape_elements(&c->y_shape));
     mg_parallel_for(c->pool, j.images * j.bands * j.groups, forward_piece, &j);
 }
 
@@ -279,6 +282,7 @@ static void backward_piece(void *arg, int64_t number, int thread) {
         }
     }
     ring_fill(&p, p.own_end - 1); /* rows of the band that no output row reached */
+    if (j->streams) stream_end();
 }
 
 /* Row `row` of the partial arrays (sum dn, sum dn h, taps) over all pieces, for one channel. */
@@ -308,6 +312,7 @@ static void backward(const mg_op_call *c) {
     j.n.mean_dy = j.gradient.taps + j.taps * j.channels;
     j.n.mean_dy_h = j.n.mean_dy + j.channels;
     j.dn = dn_apart(c) ? j.n.mean_dy_h + j.channels : c->dx[NORM_X];
+    j.streams = stream_wanted(j.dn, j.channels, mg_shape_elements(&c->x_shape[NORM_X]));
     depthwise_sort_taps(&j.gradient, c->x[W]);
     mg_parallel_for(c->pool, j.images * j.bands * j.groups, backward_piece, &j);
     mg_parallel_for(c->pool, ceil_div(j.channels, V16), combine_block, &j);

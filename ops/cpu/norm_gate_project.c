@@ -42,6 +42,7 @@ typedef struct job {
     float *tiles; /* per thread: dz, z and a panel of dy */
     float *sums;  /* [blocks, SUMS, C] */
     float *dz;
+    bool streams;      /* dz */
     double *image_sum; /* [images, SUMS, C] */
     gate_gradient gradient;
 } job;
@@ -227,7 +228,7 @@ MG_INLINE void meet_x(const job *j, const block *b, int64_t ch, int n, const flo
         v16 u = norm_apply(&l, a), h = norm_unit(&l, a), p = v16_sigmoid(u), s = v16_mul(u, p);
         v16 slope = v16_silu_slope_at(u, p), gs = v16_mul(g, slope);
         v16_store_some(z + r * SLAB, v16_mul(s, gate), n);
-        if (store) v16_store_some(store + r * j->channels, g, n);
+        if (store) v16_put(j->streams, store + r * j->channels, g, n);
         sum[DZ_SLOPE] = v16_add(sum[DZ_SLOPE], gs);
         sum[SLOPE] = v16_add(sum[SLOPE], slope);
         sum[DZ_SLOPE_H] = v16_fma(gs, h, sum[DZ_SLOPE_H]);
@@ -268,6 +269,7 @@ static void backward_piece(void *arg, int64_t piece, int thread) {
         }
         if (j->c->dx[W]) add_dw(j, &b, z, width, panel, partial, k == begin);
     }
+    if (j->streams) stream_end();
 }
 
 static void combine_row(void *arg, int64_t ch, int thread) {
@@ -381,6 +383,7 @@ static void backward_memory(job *j) {
                                   .dw2 = c->dx[W2]};
     gate_gradient_use(&j->gradient, j->n.mean_dy_h + j->channels);
     j->dz = dz_apart(c) ? j->n.mean_dy + part[5] : c->dx[NORM_X];
+    j->streams = stream_wanted(j->dz, j->channels, j->n.rows * j->channels);
 }
 
 static void backward(const mg_op_call *c) {

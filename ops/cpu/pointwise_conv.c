@@ -43,6 +43,7 @@ static void forward_piece(void *arg, int64_t piece, int thread) {
                   .row = j->n,
                   .bias = mg_has_input(c, 2) ? c->x[2] : NULL,
                   .silu = c->attr.activation == MG_ACTIVATION_SILU};
+    out.stream = gemm_streams(&out, j->m, j->k);
     gemm_piece(&j->split, piece, (gemm_a){c->x[0], j->k, 1, false}, j->m, j->packed, j->k, j->n,
                out);
 }
@@ -51,6 +52,7 @@ static void dx_piece(void *arg, int64_t piece, int thread) {
     (void)thread;
     const job *j = arg;
     gemm_c out = {.data = j->c->dx[0], .row = j->n, .accumulate = !(j->c->overwrite & 1)};
+    out.stream = gemm_streams(&out, j->m, j->k);
     gemm_piece(&j->split, piece, (gemm_a){j->c->dy, j->k, 1, false}, j->m, j->packed, j->k, j->n,
                out);
 }
