@@ -29,12 +29,12 @@ typedef struct worker {
     pthread_t thread;
 } worker;
 
-/* A loop is over when its chunks are done, not when every worker has looked at it: on a machine with
- * other work a worker may be off its core for tens of milliseconds, and while it holds no chunk
- * nobody need wait for it. It may then come late and must not take a chunk of one loop for one of
- * another: the ticket holds the loop's number and its next chunk in one word, and a chunk is claimed
- * by compare-and-swap. Between two loops, while the caller writes the next one's parameters, the
- * chunk is CLOSED. */
+/* A loop is over when its chunks are done, not when every worker has looked at it: on a machine
+ * with other work a worker may be off its core for tens of milliseconds, and while it holds no
+ * chunk nobody need wait for it. It may then come late and must not take a chunk of one loop for
+ * one of another: the ticket holds the loop's number and its next chunk in one word, and a chunk is
+ * claimed by compare-and-swap. Between two loops, while the caller writes the next one's
+ * parameters, the chunk is CLOSED. */
 #define CLOSED UINT32_MAX
 
 typedef void loop_body(void *arg, int64_t chunk, int thread);

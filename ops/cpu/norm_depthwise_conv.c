@@ -14,9 +14,9 @@
  *
  * Neighbouring bands repeat k - 1 rows of s. In backward bands also decide the order of sums, so
  * their height is a constant.
- * Passes over a tensor the size of x: forward 2 reads, backward 2 reads of x, 1 read and 2 writes of
- * dn; dy comes from cache where it is read again. Op by op, gradients written and not added: 6 and
- * 10. */
+ * Passes over a tensor the size of x: forward 2 reads, backward 2 reads of x, 1 read and 2 writes
+ * of dn; dy comes from cache where it is read again. Op by op, gradients written and not added: 6
+ * and 10. */
 #include "ops/cpu/depthwise_gradient.h"
 #include "ops/cpu/norm.h"
 

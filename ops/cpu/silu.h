@@ -1,5 +1,5 @@
-/* silu.h: SiLU beyond the function itself (vec.h): its slope, and a form as good as a bfloat16 needs
- * at half the price. */
+/* silu.h: SiLU beyond the function itself (vec.h): its slope, and a form as good as a bfloat16
+ * needs at half the price. */
 #ifndef MG_OPS_CPU_SILU_H
 #define MG_OPS_CPU_SILU_H
 

@@ -2,8 +2,8 @@
  *
  * An ordinary store first fetches the cache line it is about to overwrite: a tensor too large to
  * stay in cache costs two transfers where it is written, one of them for nothing. A streaming store
- * does without; but what it wrote is not in cache afterwards, so it is for large tensors only, whose
- * beginning would be gone before anybody reads it. Results are the same bits.
+ * does without; but what it wrote is not in cache afterwards, so it is for large tensors only,
+ * whose beginning would be gone before anybody reads it. Results are the same bits.
  *
  * Streaming stores are not ordered with others: a piece of work that may have made some ends with
  * stream_end(), before another thread is told that the piece is done. */
@@ -14,13 +14,12 @@
 
 #include "ops/cpu/vec.h"
 
-/* 8 MiB: more than a core can hope for of a last-level cache that others use too. Measured on Zen 4
- * (docs/speed.md): blocks of B4 that write 10 to 23 MB gain 3 to 17%, with 7 MB nothing is lost or
- * gained. */
+/* 8 MiB: more than a core can hope for of a last-level cache that others use too. Measured on Zen 4:
+ * blocks of B4 that write 10 to 23 MB gain 3 to 17%; with 7 MB nothing is lost or gained. */
 enum { STREAM_FLOATS = 2 << 20 };
 
-/* Whether a matrix of `floats` in all, `row` floats from row to row, is to be streamed. Whole vectors
- * must then begin on a cache line. */
+/* Whether a matrix of `floats` in all, `row` floats from row to row, is to be streamed. Whole
+ * vectors must then begin on a cache line. */
 static inline bool stream_wanted(const float *to, int64_t row, int64_t floats) {
     return floats >= STREAM_FLOATS && row % V16 == 0 && (uintptr_t)to % 64 == 0;
 }
