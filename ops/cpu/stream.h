@@ -14,8 +14,8 @@
 
 #include "ops/cpu/vec.h"
 
-/* 8 MiB: more than a core can hope for of a last-level cache that others use too. Measured on Zen 4:
- * blocks of B4 that write 10 to 23 MB gain 3 to 17%; with 7 MB nothing is lost or gained. */
+/* 8 MiB: more than a core can hope for of a last-level cache that others use too. Measured on Zen
+ * 4: blocks of B4 that write 10 to 23 MB gain 3 to 17%; with 7 MB nothing is lost or gained. */
 enum { STREAM_FLOATS = 2 << 20 };
 
 /* Whether a matrix of `floats` in all, `row` floats from row to row, is to be streamed. Whole
