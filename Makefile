@@ -168,6 +168,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 # The plugins are made where their compilers are: nvcc's zero spills and zero local memory are a test.
 built-tests: apps $(TESTS) simt $(if $(SAN),,cuda)
 test: $(BUILD)/.deps                             ## the test suite (minutes)
+	@! git rev-parse --git-dir >/dev/null 2>&1 || tools/check.sh --quick
 	@$(MAKE) --no-print-directory -j$(JOBS) built-tests
 	@BUILD=$(BUILD) MG_APPS=$(BUILD)/bin tests/run.sh $(TESTS)
 test-long: test $(LONGS)                         ## slow suites, sanitizers, mutants, 60 s of every fuzz target
