@@ -20,6 +20,8 @@ mg_context *mg_context_create(mg_device device, mg_dtype dtype, mg_pool *pool, s
         return NULL;
     }
     mg_arena_set_limit(ctx->step, limit);
+    if (dtype != MG_F32 && dtype != MG_F64)
+        mg_fail(&ctx->error, MG_ERR_ARG, "a context computes in f32 or f64, nothing else");
     ctx->host_newer = true;
 #ifdef MG_DEBUG_ARENA
     mg_arena_poison(ctx->step, true);
@@ -95,6 +97,12 @@ void mg_context_device_changed(mg_context *ctx) {
 
 void mg_tensor_read(mg_context *ctx, const mg_tensor *t, void *host) {
     const void *from = t->mirror ? t->mirror : t->data;
+    if (!from) {
+        mg_fail(&ctx->error, MG_ERR_ARG,
+                "%s cannot be read: its memory was given back (mg_keep before backward keeps it)",
+                t->name ? t->name : "a tensor");
+        return;
+    }
     bool here = t->is_parameter && !t->mirror;
     mg_memory_read(here ? NULL : ctx->memory, host, from, bytes_of(ctx, &t->shape));
 }
@@ -133,7 +141,16 @@ static mg_tensor *new_header(mg_context *ctx, mg_arena *arena, mg_shape shape, c
     return t;
 }
 
+static bool usable_shape(mg_context *ctx, const char *name, const mg_shape *shape) {
+    if (mg_shape_valid(shape)) return true;
+    char text[96];
+    mg_fail(&ctx->error, MG_ERR_SHAPE, "%s: %s is no usable shape", name ? name : "a tensor",
+            mg_shape_text(shape, text, sizeof text));
+    return false;
+}
+
 mg_tensor *mg_tensor_new(mg_context *ctx, mg_shape shape, const char *name) {
+    if (!usable_shape(ctx, name, &shape)) return NULL;
     mg_tensor *t = new_header(ctx, ctx->headers, shape, name);
     if (!t) return NULL;
     t->data = mg_step_alloc(ctx, bytes_of(ctx, &shape), name);
@@ -141,7 +158,7 @@ mg_tensor *mg_tensor_new(mg_context *ctx, mg_shape shape, const char *name) {
 }
 
 mg_tensor *mg_parameter(mg_context *ctx, const char *name, mg_shape shape, bool requires_grad) {
-    if (ctx->error.code) return NULL;
+    if (ctx->error.code || !usable_shape(ctx, name, &shape)) return NULL;
     mg_tensor *t = new_header(ctx, ctx->model, shape, name);
     if (!t) return NULL;
     t->is_leaf = t->is_parameter = true;
@@ -155,19 +172,14 @@ mg_tensor *mg_parameter(mg_context *ctx, const char *name, mg_shape shape, bool 
     memset(t->data, 0, bytes_of(ctx, &shape));
     if (t->grad && !ctx->memory) memset(t->grad, 0, bytes_of(ctx, &shape));
     t->next_parameter = ctx->parameters;
+    mg_context_to_host(ctx); /* all are sent again, and steps may have been made on the device */
     ctx->parameters = t;
-    ctx->host_newer = true; /* all are sent again: parameters are made before the first step */
+    ctx->host_newer = true;
     return t;
 }
 
 mg_tensor *mg_input(mg_context *ctx, const char *name, mg_shape shape, const float *data) {
     if (ctx->error.code) return NULL;
-    if (!mg_shape_valid(&shape)) {
-        char text[96];
-        mg_fail(&ctx->error, MG_ERR_SHAPE, "%s: %s is no usable shape", name,
-                mg_shape_text(&shape, text, sizeof text));
-        return NULL;
-    }
     mg_tensor *t = mg_tensor_new(ctx, shape, name);
     if (!t) return NULL;
     t->is_leaf = true;

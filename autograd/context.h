@@ -54,7 +54,8 @@ typedef struct mg_context {
     void *on_op_arg;
 } mg_context;
 
-/* memory_limit in bytes for model + step together, 0 for none. NULL when out of memory. */
+/* dtype: MG_F32 or MG_F64. memory_limit: what the tensors of a step may take, in bytes; 0 for no
+ * limit; parameters do not count. NULL when out of memory. */
 mg_context *mg_context_create(mg_device device, mg_dtype dtype, mg_pool *pool, size_t memory_limit);
 void mg_context_destroy(mg_context *ctx);
 
@@ -68,10 +69,12 @@ void mg_context_host_changed(mg_context *ctx);
 void mg_context_device_changed(mg_context *ctx);
 /* Brings mirrors up to date now; mg_apply does it by itself. */
 bool mg_context_to_device(mg_context *ctx);
-/* Copies a tensor's numbers, wherever it lives, into host memory in the context's dtype. */
+/* Copies a tensor's numbers, wherever it lives, into host memory in the context's dtype. Of a
+ * tensor whose memory was given back there are none: ctx->error says so. */
 void mg_tensor_read(mg_context *ctx, const mg_tensor *t, void *host);
 
-/* A tensor that lives as long as the context (model arena), zero-filled. `name` is borrowed. */
+/* A tensor that lives as long as the context (model arena), zero-filled. `name` is borrowed. May be
+ * made at any time, also between steps on a device. */
 mg_tensor *mg_parameter(mg_context *ctx, const char *name, mg_shape shape, bool requires_grad);
 
 /* A step tensor holding a copy of `data` in the context's dtype from f32 (NULL: uninitialised).
@@ -95,7 +98,7 @@ void mg_release(mg_context *ctx, mg_tensor *t);
 mg_tensor *mg_keep(mg_tensor *t);
 
 /* Runs the tape backwards from a scalar (dL/dL = 1) and consumes it: gradients are added to every
- * parameter's grad; activations are freed on the way. */
+ * parameter's grad; activations are freed on the way. An error when the tape does not hold loss. */
 void mg_backward(mg_context *ctx, mg_tensor *loss);
 /* The same for any tensor, from a given cotangent of the same shape in the context's dtype. */
 void mg_backward_from(mg_context *ctx, mg_tensor *y, const void *dy);

@@ -8,8 +8,21 @@ static mg_tensor *apply2(mg_context *ctx, mg_op_id id, mg_tensor *a, mg_tensor *
     return mg_apply(ctx, id, &attr, (mg_tensor *[]){a, b}, 2);
 }
 
+/* A convolution with its activation: in one op where nothing is derived, else in two. */
+static mg_tensor *convolve(mg_context *ctx, mg_op_id id, mg_tensor *x, mg_tensor *w, mg_tensor *b,
+                           mg_attr attr) {
+    bool derived = (x && x->requires_grad) || (w && w->requires_grad) || (b && b->requires_grad);
+    bool apart = derived && ctx->recording && attr.activation == MG_ACTIVATION_SILU;
+    if (apart) attr.activation = MG_ACTIVATION_NONE;
+    mg_tensor *y = mg_apply(ctx, id, &attr, (mg_tensor *[]){x, w, b}, b ? 3 : 2);
+    if (!apart) return y;
+    mg_tensor *activated = mg_silu(ctx, y);
+    mg_release(ctx, y);
+    return activated;
+}
+
 mg_tensor *mg_conv2d(mg_context *ctx, mg_tensor *x, mg_tensor *w, mg_tensor *b, mg_attr attr) {
-    return mg_apply(ctx, MG_OP_conv2d, &attr, (mg_tensor *[]){x, w, b}, b ? 3 : 2);
+    return convolve(ctx, MG_OP_conv2d, x, w, b, attr);
 }
 
 mg_tensor *mg_depthwise_conv(mg_context *ctx, mg_tensor *x, mg_tensor *w, mg_attr attr) {
@@ -18,8 +31,7 @@ mg_tensor *mg_depthwise_conv(mg_context *ctx, mg_tensor *x, mg_tensor *w, mg_att
 
 mg_tensor *mg_pointwise_conv(mg_context *ctx, mg_tensor *x, mg_tensor *w, mg_tensor *b,
                              mg_activation activation) {
-    mg_attr attr = {.activation = activation};
-    return mg_apply(ctx, MG_OP_pointwise_conv, &attr, (mg_tensor *[]){x, w, b}, b ? 3 : 2);
+    return convolve(ctx, MG_OP_pointwise_conv, x, w, b, (mg_attr){.activation = activation});
 }
 
 mg_tensor *mg_linear(mg_context *ctx, mg_tensor *x, mg_tensor *w, mg_tensor *b) {

@@ -5,7 +5,8 @@
 
 #include "autograd/context.h"
 
-/* attr: kernel, stride, padding (and activation for folded inference). b may be NULL. */
+/* attr: kernel, stride, padding, activation. b may be NULL. The activation is part of the op where
+ * nothing is derived, and otherwise an op of its own behind it. */
 mg_tensor *mg_conv2d(mg_context *ctx, mg_tensor *x, mg_tensor *w, mg_tensor *b, mg_attr attr);
 mg_tensor *mg_depthwise_conv(mg_context *ctx, mg_tensor *x, mg_tensor *w, mg_attr attr);
 mg_tensor *mg_pointwise_conv(mg_context *ctx, mg_tensor *x, mg_tensor *w, mg_tensor *b,
@@ -40,7 +41,8 @@ mg_tensor *mg_channel_scale(mg_context *ctx, mg_tensor *x, mg_tensor *scale);
 mg_tensor *mg_squeeze_excite(mg_context *ctx, mg_tensor *x, mg_tensor *w1, mg_tensor *b1,
                              mg_tensor *w2, mg_tensor *b2);
 mg_tensor *mg_global_average_pool(mg_context *ctx, mg_tensor *x);
-/* layer: a number of its own per call site, so that no two layers share a mask. */
+/* layer: a number of its own per call site, so that no two layers share a mask. Outside training,
+ * or with p = 0, the result is x itself: release x only when it is another tensor. */
 mg_tensor *mg_dropout(mg_context *ctx, mg_tensor *x, double p, uint32_t layer, bool training);
 mg_tensor *mg_stochastic_depth(mg_context *ctx, mg_tensor *x, double p, uint32_t layer,
                                bool training);

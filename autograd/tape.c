@@ -123,6 +123,11 @@ mg_tensor *mg_apply(mg_context *ctx, mg_op_id id, const mg_attr *attr, mg_tensor
     bool wants = false;
     for (int i = 0; i < inputs; i++)
         wants |= in[i] && in[i]->requires_grad && (op->differentiable >> i & 1);
+    if (wants && ctx->recording && attr->activation != MG_ACTIVATION_NONE) {
+        mg_fail(&ctx->error, MG_ERR_ARG,
+                "%s: a fused activation has no gradient; apply the activation by itself", op->name);
+        return NULL;
+    }
     mg_tensor *out = mg_tensor_new(ctx, c.y_shape, ctx->scope ? ctx->scope : op->name);
     if (!out) return NULL;
     c.y = out->data;
@@ -250,11 +255,24 @@ void mg_run_tape(mg_context *ctx, mg_node *end) {
     ctx->recording = recording;
 }
 
+/* Whether the tape still holds the node that made y. Results are usually the last node's. */
+static bool on_tape(const mg_context *ctx, const mg_tensor *y) {
+    for (const mg_node *n = ctx->tape; n; n = n->previous)
+        if (n->out == y) return true;
+    return false;
+}
+
 void mg_backward_from(mg_context *ctx, mg_tensor *y, const void *dy) {
     if (ctx->error.code || !y) return;
     if (!y->requires_grad) {
         mg_fail(&ctx->error, MG_ERR_ARG,
                 "backward: the result does not depend on any trained parameter");
+        return;
+    }
+    if (!y->is_leaf && !on_tape(ctx, y)) {
+        mg_fail(&ctx->error, MG_ERR_ARG,
+                "backward: the tape does not hold how the result was made; it was not recorded "
+                "(ctx->recording), or an earlier backward used it up");
         return;
     }
     void *grad = mg_gradient_of(ctx, y);

@@ -36,6 +36,7 @@ mg_arch mg_arch_custom(const char *name, int stem, const mg_stage_row *rows, int
                  .bn_momentum = 0.1,
                  .resolution = 64};
     snprintf(p.name, sizeof p.name, "%s", name);
+    MG_ASSERT(stages >= 1 && stages < MG_STAGE_HEAD); /* stages are numbered up to the classifier */
     int in = stem;
     for (int s = 0; s < stages; s++)
         for (int r = 0; r < rows[s].repeats; r++) {

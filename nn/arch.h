@@ -42,7 +42,8 @@ int mg_arch_variant(const char *name);
 /* "b0" … "b7" (also "efficientnet_b4"), or "pico": half of B0's width and depth, for
  * demonstrations and small machines. False for other names. */
 bool mg_arch_by_name(const char *name, mg_arch *out);
-/* Any other network of the family, for tests and small demos. */
+/* Any other network of the family, for tests and small demos: 1 to 7 rows of stages, as many as
+ * lie between stem and head in EfficientNet, and at most MG_ARCH_MAX_BLOCKS blocks in all. */
 mg_arch mg_arch_custom(const char *name, int stem, const mg_stage_row *rows, int stages, int head);
 
 #endif

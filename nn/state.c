@@ -1,5 +1,6 @@
 #include "nn/state.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +55,27 @@ static void lay_out(const mg_parameter_info *p, const float *from) {
         mg_tensor_set(p->tensor, mg_parameter_offset(p, i), (double)from[i]);
 }
 
+/* Weights that are no numbers, or a negative variance, would make every result NaN. */
+static mg_status check_numbers(const mg_parameter_info *p, const float *x, int64_t n,
+                               mg_error *err) {
+    uint32_t largest = 0;
+    bool negative = false;
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, x + i, sizeof bits);
+        bits &= 0x7fffffff;
+        largest = bits > largest ? bits : largest;
+    }
+    for (int64_t i = 0; p->kind == MG_KIND_RUNNING_VAR && i < n; i++) negative |= x[i] < 0;
+    if (largest >= 0x7f800000)
+        return mg_fail(err, MG_ERR_NUMERIC,
+                       "%s holds a NaN or an infinity: the weights are damaged", p->name);
+    if (negative)
+        return mg_fail(err, MG_ERR_NUMERIC, "%s holds a negative variance: the weights are damaged",
+                       p->name);
+    return MG_OK;
+}
+
 /* The import lists the file's tensors in torchvision's state_dict order, ours is the same without
  * the counters that follow every running variance. */
 mg_status mg_state_load(mg_efficientnet *net, const mg_key_import *import, mg_error *err) {
@@ -66,6 +88,9 @@ mg_status mg_state_load(mg_efficientnet *net, const mg_key_import *import, mg_er
             if (counter && k < 6) {
                 double n = 0;
                 mg_status s = mg_stored_to_f64(counter, &n, 1, err);
+                if (!s && !(n >= 0 && n < 0x1p53))
+                    s = mg_fail(err, MG_ERR_FORMAT, "%s: %g is no count of batches", counter->name,
+                                n);
                 if (s) return s;
                 net->batches_tracked = (int64_t)n;
             }
@@ -75,6 +100,7 @@ mg_status mg_state_load(mg_efficientnet *net, const mg_key_import *import, mg_er
         float *flat = malloc((size_t)n * sizeof *flat);
         if (!flat) return mg_fail(err, MG_ERR_MEMORY, "%s: out of memory", p->name);
         mg_status s = mg_stored_to_f32(t, flat, n, err);
+        if (!s) s = check_numbers(p, flat, n, err);
         if (!s) lay_out(p, flat);
         free(flat);
         if (s) return s;

@@ -24,6 +24,7 @@ mg_optimizer *mg_optimizer_create(const mg_optimizer_options *options) {
 void mg_optimizer_destroy(mg_optimizer *o) {
     if (!o) return;
     free(o->entry);
+    free(o->partial);
     free(o);
 }
 
@@ -37,6 +38,9 @@ mg_status mg_optimizer_add(mg_optimizer *o, mg_context *ctx, mg_tensor *paramete
     if (!parameter || !parameter->requires_grad) return MG_OK;
     if (parameter->dtype != MG_F32)
         return mg_fail(&ctx->error, MG_ERR_ARG, "optimizer: %s is not f32", parameter->name);
+    if (group < 0 || group >= o->groups)
+        return mg_fail(&ctx->error, MG_ERR_ARG, "optimizer: there is no group %d for %s", group,
+                       parameter->name);
     if (o->entries == o->room) {
         int room = o->room ? 2 * o->room : 64;
         mg_optimizer_entry *entry = calloc((size_t)room, sizeof *entry);
@@ -46,9 +50,13 @@ mg_status mg_optimizer_add(mg_optimizer *o, mg_context *ctx, mg_tensor *paramete
         o->entry = entry;
         o->room = room;
     }
+    int64_t chunks = (mg_shape_elements(&parameter->shape) + CHUNK - 1) / CHUNK;
+    double *partial = realloc(o->partial, (size_t)(o->chunks + chunks) * sizeof *partial);
+    if (!partial) return mg_fail(&ctx->error, MG_ERR_MEMORY, "optimizer: out of memory");
+    o->partial = partial;
     o->ctx = ctx;
     mg_optimizer_entry *e = &o->entry[o->entries];
-    *e = (mg_optimizer_entry){.parameter = parameter, .group = group};
+    *e = (mg_optimizer_entry){.parameter = parameter, .group = group, .first_chunk = o->chunks};
     snprintf(e->first_name, sizeof e->first_name, "optimizer.first.%s", parameter->name);
     snprintf(e->second_name, sizeof e->second_name, "optimizer.second.%s", parameter->name);
     bool adam = o->options.kind != MG_SGD;
@@ -57,6 +65,7 @@ mg_status mg_optimizer_add(mg_optimizer *o, mg_context *ctx, mg_tensor *paramete
     if (adam) e->second = mg_parameter(ctx, "optimizer state", parameter->shape, false);
     if (ctx->error.code) return ctx->error.code;
     o->entries++;
+    o->chunks += chunks;
     return MG_OK;
 }
 
@@ -64,9 +73,7 @@ mg_status mg_optimizer_add(mg_optimizer *o, mg_context *ctx, mg_tensor *paramete
 
 typedef struct sweep {
     mg_optimizer *o;
-    int64_t *first_chunk; /* entries + 1 prefix sums */
     double factor;
-    double *partial; /* one per chunk, for the norm */
     void (*body)(struct sweep *s, mg_optimizer_entry *e, int64_t begin, int64_t end, int64_t chunk);
 } sweep;
 
@@ -76,31 +83,17 @@ static void sweep_chunk(void *arg, int64_t chunk, int thread) {
     int low = 0, high = s->o->entries - 1;
     while (low < high) {
         int middle = (low + high + 1) / 2;
-        if (s->first_chunk[middle] <= chunk) low = middle;
+        if (s->o->entry[middle].first_chunk <= chunk) low = middle;
         else high = middle - 1;
     }
     mg_optimizer_entry *e = &s->o->entry[low];
     int64_t n = mg_shape_elements(&e->parameter->shape);
-    int64_t begin = (chunk - s->first_chunk[low]) * CHUNK, end = begin + CHUNK;
+    int64_t begin = (chunk - e->first_chunk) * CHUNK, end = begin + CHUNK;
     s->body(s, e, begin, end < n ? end : n, chunk);
 }
 
-/* Runs s->body over everything; returns the number of chunks, -1 when out of memory. */
-static int64_t run_sweep(sweep *s, mg_pool *pool, bool want_partials) {
-    mg_optimizer *o = s->o;
-    s->first_chunk = malloc(((size_t)o->entries + 1) * sizeof *s->first_chunk);
-    if (!s->first_chunk) return -1;
-    s->first_chunk[0] = 0;
-    for (int i = 0; i < o->entries; i++)
-        s->first_chunk[i + 1] =
-            s->first_chunk[i] +
-            (mg_shape_elements(&o->entry[i].parameter->shape) + CHUNK - 1) / CHUNK;
-    int64_t chunks = s->first_chunk[o->entries];
-    if (want_partials && !(s->partial = calloc((size_t)chunks + 1, sizeof *s->partial)))
-        chunks = -1;
-    if (chunks > 0) mg_parallel_for(pool, chunks, sweep_chunk, s);
-    free(s->first_chunk);
-    return chunks;
+static void run_sweep(sweep *s, mg_pool *pool) {
+    mg_parallel_for(pool, s->o->chunks, sweep_chunk, s);
 }
 
 static void sgd_chunk(sweep *s, mg_optimizer_entry *e, int64_t begin, int64_t end, int64_t chunk) {
@@ -148,7 +141,7 @@ void mg_optimizer_step(mg_optimizer *o, mg_pool *pool) {
         return;
     }
     sweep s = {.o = o, .body = o->options.kind == MG_SGD ? sgd_chunk : adam_chunk};
-    MG_ASSERT(run_sweep(&s, pool, false) >= 0);
+    run_sweep(&s, pool);
 }
 
 static void zero_chunk(sweep *s, mg_optimizer_entry *e, int64_t begin, int64_t end, int64_t chunk) {
@@ -162,7 +155,7 @@ void mg_optimizer_zero_grad(mg_optimizer *o, mg_pool *pool) {
         return;
     }
     sweep s = {.o = o, .body = zero_chunk};
-    MG_ASSERT(run_sweep(&s, pool, false) >= 0);
+    run_sweep(&s, pool);
 }
 
 static void scale_chunk(sweep *s, mg_optimizer_entry *e, int64_t begin, int64_t end,
@@ -178,24 +171,22 @@ void mg_optimizer_scale_grad(mg_optimizer *o, mg_pool *pool, double factor) {
         return;
     }
     sweep s = {.o = o, .body = scale_chunk, .factor = factor};
-    MG_ASSERT(run_sweep(&s, pool, false) >= 0);
+    run_sweep(&s, pool);
 }
 
 static void norm_chunk(sweep *s, mg_optimizer_entry *e, int64_t begin, int64_t end, int64_t chunk) {
     const float *grad = e->parameter->grad;
     double sum = 0;
     for (int64_t i = begin; i < end; i++) sum += (double)grad[i] * (double)grad[i];
-    s->partial[chunk] = sum;
+    s->o->partial[chunk] = sum;
 }
 
 double mg_optimizer_grad_norm(const mg_optimizer *o, mg_pool *pool) {
     if (mg_update_on_device(o)) return mg_device_grad_norm(o);
     sweep s = {.o = (mg_optimizer *)o, .body = norm_chunk};
-    int64_t chunks = run_sweep(&s, pool, true);
-    MG_ASSERT(chunks >= 0);
+    run_sweep(&s, pool);
     double sum = 0;
-    for (int64_t i = 0; i < chunks; i++) sum += s.partial[i];
-    free(s.partial);
+    for (int64_t i = 0; i < o->chunks; i++) sum += o->partial[i];
     return sqrt(sum);
 }
 

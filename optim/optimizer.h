@@ -5,7 +5,7 @@
  *            w -= lr/(1-b1^t) · m / (sqrt(v/(1-b2^t)) + eps)
  *     AdamW  w *= 1 - lr·decay first, then Adam without decay in g
  *
- * The arithmetic follows PyTorch's order of operations. State exists for trained parameters only
+ * The arithmetic is PyTorch's up to rounding. State exists for trained parameters only
  * and lives in the context's model arena under names that a checkpoint can carry. Updates are
  * elementwise, so results do not depend on threads.
  * Sources: Kingma & Ba 2015 (Adam), Loshchilov & Hutter 2019 (AdamW), Polyak 1964 (momentum). */
@@ -33,6 +33,7 @@ typedef struct mg_optimizer_entry {
     mg_tensor *first, *second; /* momentum or m; v. NULL where the kind needs none */
     char first_name[80], second_name[80];
     int group;
+    int64_t first_chunk; /* update loops run over chunks of all parameters in a row */
 } mg_optimizer_entry;
 
 enum { MG_OPTIMIZER_MAX_GROUPS = 16 };
@@ -43,6 +44,8 @@ typedef struct mg_optimizer {
     int groups;
     mg_optimizer_entry *entry;
     int entries, room;
+    int64_t chunks;
+    double *partial; /* one number a chunk, for the norm */
     int64_t steps;   /* t above; saved with the state */
     mg_context *ctx; /* of the parameters; NULL before the first */
 } mg_optimizer;

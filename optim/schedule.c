@@ -31,7 +31,7 @@ double mg_plateau_step(mg_plateau *p, double loss, double lr) {
 mg_early_stop mg_early_stop_init(void) { return (mg_early_stop){.patience = 8, .min_delta = 0.01}; }
 
 bool mg_early_stop_step(mg_early_stop *s, double loss) {
-    if (!s->started || loss < s->reference - s->min_delta) {
+    if (isfinite(loss) && (!s->started || loss < s->reference - s->min_delta)) {
         s->started = true;
         s->reference = loss;
         s->waited = 0;

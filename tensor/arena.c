@@ -4,8 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
-enum { ALIGNMENT = 64, LARGEST = 8 };
+enum { ALIGNMENT = 64, LARGEST = 8, SMALLEST = 1 << 23 };
 
 /* Blocks tile [0, top) of the address space in address order; free ones have label == NULL. They
  * live in an array of our own, so that a dry run never touches the arena's pages. */
@@ -24,6 +25,7 @@ struct mg_arena {
     const mg_memory *memory;
     block *blocks;
     int count, room;
+    int search;                      /* no block before this one is free */
     mg_arena_block largest[LARGEST]; /* at the peak */
 };
 
@@ -32,6 +34,10 @@ mg_arena *mg_arena_create(const char *name, size_t capacity) {
     if (!a) return NULL;
     a->name = name;
     a->capacity = capacity ? capacity : (size_t)1 << 40;
+    struct rlimit space;
+    bool limited = getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur != RLIM_INFINITY;
+    /* A context has three arenas, and the rest of the program wants some too. */
+    while (limited && a->capacity > space.rlim_cur / 4 && a->capacity > SMALLEST) a->capacity /= 2;
     for (;; a->capacity /= 2) {
         void *p = mmap(NULL, a->capacity, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -42,7 +48,7 @@ mg_arena *mg_arena_create(const char *name, size_t capacity) {
             a->base = p;
             return a;
         }
-        if (capacity || a->capacity < (size_t)1 << 24) break;
+        if (a->capacity / 2 < SMALLEST) break;
     }
     free(a);
     return NULL;
@@ -93,7 +99,8 @@ void *mg_arena_alloc(mg_arena *a, size_t bytes, const char *label) {
     if (bytes > a->capacity - ALIGNMENT || !make_room(a)) return NULL;
     bytes = bytes ? (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1) : ALIGNMENT;
     if (a->limit && a->used + bytes > a->limit) return NULL;
-    int i = 0;
+    while (a->search < a->count && a->blocks[a->search].used) a->search++;
+    int i = a->search;
     while (i < a->count && (a->blocks[i].used || a->blocks[i].bytes < bytes)) i++;
     if (i < a->count) { /* split a free block */
         block *b = &a->blocks[i];
@@ -106,16 +113,10 @@ void *mg_arena_alloc(mg_arena *a, size_t bytes, const char *label) {
         *b = (block){b->offset, bytes, label, true, NULL};
     } else {
         size_t top = a->count ? a->blocks[a->count - 1].offset + a->blocks[a->count - 1].bytes : 0;
-        if (a->count && !a->blocks[a->count - 1].used) { /* grow the free block at the end */
-            i = a->count - 1;
-            top = a->blocks[i].offset;
-        } else {
-            i = a->count++;
-        }
-        if (bytes > a->capacity - top) {
-            if (i == a->count - 1 && a->blocks[i].offset != top) a->count--;
-            return NULL;
-        }
+        bool grows = a->count && !a->blocks[a->count - 1].used; /* the free block at the end */
+        if (grows) top = a->blocks[a->count - 1].offset;
+        if (bytes > a->capacity - top) return NULL;
+        i = grows ? a->count - 1 : a->count++;
         a->blocks[i] = (block){top, bytes, label, true, NULL};
     }
     a->used += bytes;
@@ -165,8 +166,9 @@ void mg_arena_free(mg_arena *a, void *p) {
     }
     if (low > 0 && !a->blocks[low - 1].used) {
         a->blocks[low - 1].bytes += a->blocks[low].bytes;
-        remove_block(a, low);
+        remove_block(a, low--);
     }
+    if (low < a->search) a->search = low;
 }
 
 void mg_arena_reset(mg_arena *a, bool trim) {
@@ -176,7 +178,7 @@ void mg_arena_reset(mg_arena *a, bool trim) {
     }
     for (int i = 0; i < a->count; i++)
         if (a->blocks[i].used && a->blocks[i].device) a->memory->free(a->blocks[i].device);
-    a->count = 0;
+    a->count = a->search = 0;
     a->used = 0;
 }
 

@@ -14,8 +14,8 @@
 
 typedef struct mg_arena mg_arena;
 
-/* Reserves `capacity` bytes of address space (0: the default, 1 TiB, less where the system limits
- * it). NULL when even that is refused. */
+/* Reserves `capacity` bytes of address space (0: 1 TiB), fewer where the system limits it. NULL when
+ * even 8 MiB are refused. */
 mg_arena *mg_arena_create(const char *name, size_t capacity);
 void mg_arena_destroy(mg_arena *arena);
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -83,6 +84,7 @@ static mg_status start(mg_atomic_file *f) {
         errno = number;
         return fail(f, "create a temporary file beside");
     }
+    flock(f->fd, LOCK_EX | LOCK_NB); /* tells mg_atomic_remove_leftovers that its owner lives */
     if (exists && fchmod(f->fd, old.st_mode & 07777)) return fail(f, "set the permissions of");
     return MG_OK;
 }
@@ -218,12 +220,22 @@ static long owner_of(const char *name) {
     return used && number[used] == 0 ? pid : 0;
 }
 
+/* The owner's number is not enough: a container or another machine that shares the folder has
+ * numbers of its own. Nobody can lock a file whose owner lives and has not closed it yet. */
+static bool is_leftover(int folder, const char *name) {
+    long pid = owner_of(name);
+    if (pid <= 0 || kill((pid_t)pid, 0) == 0 || errno != ESRCH) return false;
+    int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    bool abandoned = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+    if (fd >= 0) close(fd);
+    return abandoned;
+}
+
 int mg_atomic_remove_leftovers(const char *folder) {
     DIR *dir = opendir(folder);
     int removed = 0;
     for (struct dirent *entry; dir && (entry = readdir(dir));) {
-        long pid = owner_of(entry->d_name);
-        if (pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH)
+        if (is_leftover(dirfd(dir), entry->d_name))
             removed += unlinkat(dirfd(dir), entry->d_name, 0) == 0;
     }
     if (dir) closedir(dir);

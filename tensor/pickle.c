@@ -12,9 +12,14 @@ typedef struct block {
     max_align_t bytes[];
 } block;
 
+/* Memory in proportion to the input: an opcode of one byte can append to a list whose room then
+ * doubles, or make a value or a tensor, all of which stay well below ALLOWANCE bytes. */
+enum { ALLOWANCE = 256 };
+
 struct mg_pickle_heap {
     block *blocks;
     size_t values;
+    size_t allowed; /* bytes that may still be taken */
 };
 
 mg_pickle_heap *mg_pickle_heap_create(void) { return calloc(1, sizeof(mg_pickle_heap)); }
@@ -30,6 +35,11 @@ void mg_pickle_heap_free(mg_pickle_heap *heap) {
 
 void *mg_pickle_alloc(mg_pickle_heap *heap, size_t size, mg_error *err) {
     size = (size + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
+    if (size > heap->allowed) {
+        mg_fail(err, MG_ERR_FORMAT, "the pickle asks for far more memory than its size explains");
+        return NULL;
+    }
+    heap->allowed -= size;
     block *b = heap->blocks;
     if (!b || b->capacity - b->used < size) {
         size_t capacity = size > 1 << 14 ? size : 1 << 14;
@@ -378,6 +388,8 @@ mg_pickle_value *mg_pickle_run(mg_pickle_heap *heap, const uint8_t *bytes, size_
                                size_t *used, const mg_pickle_handlers *handlers, mg_error *err) {
     machine m = {.heap = heap, .handlers = handlers, .bytes = bytes, .size = size, .err = err};
     mg_pickle_value *result = NULL;
+    heap->allowed +=
+        (1 << 20) + (size < SIZE_MAX / ALLOWANCE / 2 ? ALLOWANCE * size : SIZE_MAX / 2);
     while (!m.status) {
         const uint8_t *op = take(&m, 1);
         if (!op) break;

@@ -50,7 +50,8 @@ typedef struct mg_pickle_value {
     };
 } mg_pickle_value;
 
-/* Owns all values of any number of pickles. */
+/* Owns all values of any number of pickles; each adds to what the heap may hold in proportion to
+ * its size. */
 typedef struct mg_pickle_heap mg_pickle_heap;
 mg_pickle_heap *mg_pickle_heap_create(void); /* NULL if memory is short */
 void mg_pickle_heap_free(mg_pickle_heap *heap);

@@ -19,7 +19,8 @@ int mg_pool_threads(const mg_pool *pool);
 
 /* Calls body(arg, chunk, thread) for chunk = 0 … chunks-1, in any order, and returns when all are
  * done. `thread` < mg_pool_threads(pool) is the worker's number, for per-thread scratch only.
- * pool == NULL runs the loop in place. Not reentrant: a body must not call it on the same pool. */
+ * pool == NULL runs the loop in place. Not reentrant: a body must not call it on the same pool, and
+ * two threads must not share a pool. */
 void mg_parallel_for(mg_pool *pool, int64_t chunks,
                      void (*body)(void *arg, int64_t chunk, int thread), void *arg);
 

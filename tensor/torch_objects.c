@@ -219,7 +219,7 @@ mg_status mg_torch_store(const mg_torch_tensor *t, const char *name, bool big_en
     bool overflow = false;
     for (int d = 0; d < t->rank; d++) {
         out->shape[d] = t->shape[d];
-        out->stride[d] = t->stride[d];
+        out->stride[d] = t->shape[d] > 1 ? t->stride[d] : 0; /* else any number, never used */
         overflow |= __builtin_mul_overflow(out->count, t->shape[d], &out->count);
         overflow |= __builtin_mul_overflow(t->shape[d] ? t->shape[d] - 1 : 0, t->stride[d], &reach);
         overflow |= __builtin_add_overflow(last, reach, &last);

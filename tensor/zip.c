@@ -81,6 +81,7 @@ static mg_status read_entries(const directory *d, mg_zip *zip, mg_error *err) {
     const uint8_t *p = zip->bytes + d->offset;
     size_t left = (size_t)d->size;
     char *name = zip->names;
+    uint64_t together = 0; /* entries that share their bytes would make checking them quadratic */
     for (size_t i = 0; i < d->count; i++) {
         if (left < CENTRAL_SIZE || u32(p) != CENTRAL_MARK)
             return mg_fail(err, MG_ERR_FORMAT, "the zip archive's directory is damaged (entry %zu)",
@@ -103,9 +104,12 @@ static mg_status read_entries(const directory *d, mg_zip *zip, mg_error *err) {
         name += name_size + 1;
         if (!read_zip64(p + CENTRAL_SIZE + name_size, extra, e))
             return mg_fail(err, MG_ERR_FORMAT, "zip entry %s has a damaged extra field", e->name);
+        together += e->stored_size < zip->size ? e->stored_size : zip->size;
         p += length;
         left -= length;
     }
+    if (together > zip->size)
+        return mg_fail(err, MG_ERR_FORMAT, "entries of the zip archive overlap, or are cut off");
     qsort(zip->entries, zip->count, sizeof *zip->entries, by_name);
     for (size_t i = 1; i < zip->count; i++)
         if (strcmp(zip->entries[i - 1].name, zip->entries[i].name) == 0)

@@ -1,5 +1,6 @@
 #include "ops/cpu/dispatch.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,7 +17,7 @@
 MG_OP_LIST(MG_CPU_DECLARE)
 static const mg_kernels *const kernels[MG_OP_COUNT][MG_CPU_ISA_COUNT] = {MG_OP_LIST(MG_CPU_ROW)};
 
-static int current = -1; /* an mg_isa once chosen */
+static _Atomic int current = -1; /* an mg_isa once chosen; any thread finds the same */
 
 const char *mg_isa_name(mg_isa isa) {
     static const char *const names[MG_CPU_ISA_COUNT] = {"scalar", "avx2", "avx512"};
@@ -38,19 +39,20 @@ bool mg_isa_available(mg_isa isa) {
 }
 
 mg_isa mg_cpu_isa(void) {
-    if (current >= 0) return (mg_isa)current;
+    int chosen = atomic_load_explicit(&current, memory_order_relaxed);
+    if (chosen >= 0) return (mg_isa)chosen;
     int best = MG_CPU_AVX512;
     const char *mask = getenv("MG_CPU");
     for (int i = 0; mask && i < MG_CPU_ISA_COUNT; i++)
         if (strcmp(mask, mg_isa_name((mg_isa)i)) == 0) best = i;
     while (!mg_isa_available((mg_isa)best)) best--;
-    current = best;
-    return (mg_isa)current;
+    atomic_store_explicit(&current, best, memory_order_relaxed);
+    return (mg_isa)best;
 }
 
 bool mg_cpu_use(mg_isa isa) {
     if (!mg_isa_available(isa)) return false;
-    current = isa;
+    atomic_store_explicit(&current, (int)isa, memory_order_relaxed);
     return true;
 }
 
@@ -74,7 +76,7 @@ MG_BF16_LIST(MG_BF16_DECLARE)
 static const mg_kernels *const bf16_kernels[MG_BF16_COUNT][MG_CPU_ISA_COUNT + 1] = {
     MG_BF16_LIST(MG_BF16_ROW)};
 
-static int native_bf16 = -1;
+static _Atomic int native_bf16 = -1;
 
 static bool native_bf16_available(void) {
 #if defined(__x86_64__)
@@ -85,12 +87,15 @@ static bool native_bf16_available(void) {
 }
 
 bool mg_cpu_use_native_bf16(bool use) {
-    native_bf16 = use && native_bf16_available();
-    return native_bf16 == use;
+    bool native = use && native_bf16_available();
+    atomic_store_explicit(&native_bf16, native, memory_order_relaxed);
+    return native == use;
 }
 
 const mg_kernels *mg_cpu_bf16_kernels(mg_bf16_kernel kernel) {
-    if (native_bf16 < 0) mg_cpu_use_native_bf16(!getenv("MG_CPU"));
+    if (atomic_load_explicit(&native_bf16, memory_order_relaxed) < 0)
+        mg_cpu_use_native_bf16(!getenv("MG_CPU"));
     int isa = mg_cpu_isa();
-    return bf16_kernels[kernel][isa + (isa == MG_CPU_AVX512 && native_bf16)];
+    bool native = isa == MG_CPU_AVX512 && atomic_load_explicit(&native_bf16, memory_order_relaxed);
+    return bf16_kernels[kernel][isa + native];
 }
