@@ -232,6 +232,36 @@ mg_dicom_status mg_dicom_read_grey(mg_dicom *d, uint32_t frame,
                                    const mg_dicom_grey_options *options, float *out,
                                    mg_dicom_error *err);
 
+/* The same in two halves, for callers that do the second one elsewhere, as on a GPU. */
+typedef struct mg_dicom_stored {
+    void *pixels; /* rows * columns native words, as mg_dicom_read_frame gives them; owned */
+    uint32_t rows, columns;
+    int word_bytes;
+    bool is_signed;
+    bool padded; /* stored values from padding_low to padding_high are pixel padding */
+    int64_t padding_low, padding_high;
+    /* What becomes of a stored value x, if `plain`: x * slope + intercept and, if `windowed`, the
+     * window. Otherwise a LUT or the image's own range takes part. */
+    bool plain, windowed;
+    double slope, intercept;
+    mg_dicom_window window;
+    struct mg_dicom_steps *steps; /* internal; owned */
+} mg_dicom_stored;
+
+/* Decodes a frame and reads what is to become of it; nothing is owned by *out on failure. The
+ * file may be closed afterwards. options->padding_mask and on_values are for the other half. */
+mg_dicom_status mg_dicom_read_stored(mg_dicom *d, uint32_t frame,
+                                     const mg_dicom_grey_options *options, mg_dicom_stored *out,
+                                     mg_dicom_error *err);
+void mg_dicom_stored_free(mg_dicom_stored *stored);
+/* What stored values first … first+n-1 become, pixel padding not considered. */
+void mg_dicom_stored_values(const mg_dicom_stored *stored, int64_t first, size_t n, float *out);
+/* The frame as mg_dicom_read_grey gives it. Of the options only padding_mask, on_values and arg are
+ * looked at. */
+mg_dicom_status mg_dicom_stored_grey(const mg_dicom_stored *stored,
+                                     const mg_dicom_grey_options *options, float *out,
+                                     mg_dicom_error *err);
+
 /* The three steps one by one, for callers that compose their own pipeline (n samples). Output of
  * voi is in [0,1]. */
 mg_dicom_status mg_dicom_apply_modality(const mg_dicom *d, uint32_t frame, const void *stored,

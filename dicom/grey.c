@@ -79,6 +79,17 @@ static void evaluate(const mg_dicom_grey *g, const mg_dicom_image *image, const 
     }
 }
 
+/* The same of n consecutive values. */
+static void evaluate_values(const mg_dicom_grey *g, int64_t first, size_t n, float *out) {
+    double x[CHUNK];
+    for (size_t at = 0; at < n; at += CHUNK) {
+        size_t part = n - at < CHUNK ? n - at : CHUNK;
+        for (size_t i = 0; i < part; i++) x[i] = (double)(first + (int64_t)(at + i));
+        mg_dicom_grey_values(g, x, part);
+        for (size_t i = 0; i < part; i++) out[at + i] = (float)x[i];
+    }
+}
+
 /* For words of up to 16 bits: each value that can occur once, then a lookup per pixel. */
 static bool evaluate_by_table(const mg_dicom_grey *g, const mg_dicom_image *image,
                               const mg_dicom_grey_options *o, const void *stored, size_t n,
@@ -90,13 +101,7 @@ static bool evaluate_by_table(const mg_dicom_grey *g, const mg_dicom_image *imag
     if (entries > n) return false;
     float *table = malloc(entries * sizeof *table);
     if (!table) return false; /* slower without, but the same */
-    double x[CHUNK];
-    for (size_t at = 0; at < entries; at += CHUNK) {
-        size_t part = entries - at < CHUNK ? entries - at : CHUNK;
-        for (size_t i = 0; i < part; i++) x[i] = (double)(least + (int64_t)(at + i));
-        mg_dicom_grey_values(g, x, part);
-        for (size_t i = 0; i < part; i++) table[at + i] = (float)x[i];
-    }
+    evaluate_values(g, least, entries, table);
     if (o && o->on_values) o->on_values(o->arg, table, entries);
 #define LOOK_UP(name, type)                                                                        \
     for (size_t i = 0; i < n; i++) out[i] = table[(int64_t)((const type *)stored)[i] - least]
@@ -167,73 +172,122 @@ static bool is_inverse(const mg_dicom *d, const mg_dicom_image *image) {
            strcmp(shape, "INVERSE") == 0;
 }
 
-typedef struct grey_task {
-    mg_dicom *d;
-    uint32_t frame;
-    mg_dicom_grey_options options;
-    mg_dicom_image image;
-    uint32_t rows, columns;
-    void *stored;
+/* What mg_dicom_stored keeps to itself. */
+struct mg_dicom_steps {
     mg_dicom_grey grey;
-    uint8_t *mask; /* the caller's, or own_mask */
-    uint8_t *own_mask;
-} grey_task;
+    mg_dicom_image image;
+};
 
-static mg_dicom_status load(grey_task *t, mg_dicom_error *err) {
+static mg_dicom_status load(mg_dicom *d, uint32_t frame, const mg_dicom_grey_options *o,
+                            mg_dicom_stored *s, mg_dicom_error *err) {
     mg_dicom_frames *frames;
-    mg_dicom_status status = mg_dicom_frames_of(t->d, &frames, err);
+    mg_dicom_status status = mg_dicom_frames_of(d, &frames, err);
     if (status != MG_DICOM_OK) return status;
-    t->image = frames->image;
-    if (t->image.samples != 1 || strncmp(t->image.photometric, "MONOCHROME", 10) != 0 ||
-        (t->image.photometric[10] != '1' && t->image.photometric[10] != '2'))
+    mg_dicom_image *image = &s->steps->image;
+    *image = frames->image;
+    if (image->samples != 1 || strncmp(image->photometric, "MONOCHROME", 10) != 0 ||
+        (image->photometric[10] != '1' && image->photometric[10] != '2'))
         return mg_dicom_fail(err, MG_DICOM_ERR_UNSUPPORTED, 0,
                              "not a grey image: PhotometricInterpretation is '%s'",
-                             t->image.photometric);
-    t->stored = malloc(t->image.frame_bytes);
-    if (!t->stored)
+                             image->photometric);
+    s->pixels = malloc(image->frame_bytes);
+    if (!s->pixels)
         return mg_dicom_fail(err, MG_DICOM_ERR_MEMORY, 0, "no memory for a frame of %zu bytes",
-                             t->image.frame_bytes);
-    mg_dicom_read_options read = t->options.read;
-    read.rows = &t->rows;
-    read.columns = &t->columns;
-    status = mg_dicom_read_frame(t->d, t->frame, &read, t->stored, t->image.frame_bytes, err);
+                             image->frame_bytes);
+    mg_dicom_read_options read = o->read;
+    read.rows = &s->rows;
+    read.columns = &s->columns;
+    status = mg_dicom_read_frame(d, frame, &read, s->pixels, image->frame_bytes, err);
     if (status != MG_DICOM_OK) return status;
-    if (t->options.read.rows) *t->options.read.rows = t->rows;
-    if (t->options.read.columns) *t->options.read.columns = t->columns;
+    if (o->read.rows) *o->read.rows = s->rows;
+    if (o->read.columns) *o->read.columns = s->columns;
+    s->word_bytes = image->word_bytes;
+    s->is_signed = image->is_signed;
+    s->padded = mg_dicom_padding_of(d, image, &s->padding_low, &s->padding_high);
     return MG_DICOM_OK;
 }
 
-/* Marks padding in t->mask, which stays NULL when there is none to mark or to keep out. */
-static mg_dicom_status mark_padding(grey_task *t, mg_dicom_error *err) {
-    size_t n = (size_t)t->rows * t->columns;
-    int64_t low, high;
-    bool padded = mg_dicom_padding_of(t->d, &t->image, &low, &high);
-    if (t->options.padding_mask) memset(t->options.padding_mask, 0, n);
-    if (!padded) return MG_DICOM_OK;
-    t->mask = t->options.padding_mask;
-    if (!t->mask) t->mask = t->own_mask = malloc(n);
-    if (!t->mask)
+static void mark_padding(const mg_dicom_stored *s, uint8_t *mask) {
+    between(&s->steps->image, s->pixels, (size_t)s->rows * s->columns, s->padding_low,
+            s->padding_high, mask);
+}
+
+static mg_dicom_status range_of(mg_dicom_stored *s, mg_dicom_error *err) {
+    size_t n = (size_t)s->rows * s->columns;
+    uint8_t *mask = s->padded ? malloc(n) : NULL;
+    if (s->padded && !mask)
         return mg_dicom_fail(err, MG_DICOM_ERR_MEMORY, 0, "no memory for the padding mask");
-    between(&t->image, t->stored, n, low, high, t->mask);
+    if (mask) mark_padding(s, mask);
+    find_range(&s->steps->grey, &s->steps->image, s->pixels, n, mask);
+    free(mask);
     return MG_DICOM_OK;
 }
 
-static mg_dicom_status run(grey_task *t, float *out, mg_dicom_error *err) {
-    mg_dicom_status status = load(t, err);
-    if (status == MG_DICOM_OK) status = mark_padding(t, err);
-    t->grey.modality.signed_output = t->image.is_signed;
-    if (status == MG_DICOM_OK && !t->options.no_modality)
-        status = mg_dicom_modality_read(t->d, &t->image, t->frame, &t->grey.modality, err);
-    if (status == MG_DICOM_OK) status = choose_voi(t->d, t->frame, &t->options, &t->grey, err);
-    if (status != MG_DICOM_OK) return status;
-    size_t n = (size_t)t->rows * t->columns;
-    t->grey.invert = !t->options.no_presentation && is_inverse(t->d, &t->image);
-    if (t->grey.voi.kind == MG_DICOM_VOI_RANGE)
-        find_range(&t->grey, &t->image, t->stored, n, t->mask);
-    if (!evaluate_by_table(&t->grey, &t->image, &t->options, t->stored, n, out))
-        evaluate(&t->grey, &t->image, t->stored, n, out);
-    if (t->mask && t->grey.voi.kind != MG_DICOM_VOI_NONE)
-        for (size_t i = 0; i < n; i++) out[i] = t->mask[i] ? 0.0f : out[i];
+/* The steps in numbers, for those that consist of no more. */
+static void describe(mg_dicom_stored *s) {
+    const mg_dicom_grey *g = &s->steps->grey;
+    s->windowed = g->voi.kind == MG_DICOM_VOI_WINDOW;
+    s->plain =
+        !g->modality.lut.values && !g->invert && (s->windowed || g->voi.kind == MG_DICOM_VOI_NONE);
+    s->slope = g->modality.rescale ? g->modality.slope : 1;
+    s->intercept = g->modality.rescale ? g->modality.intercept : 0;
+    s->window = g->voi.window;
+}
+
+mg_dicom_status mg_dicom_read_stored(mg_dicom *d, uint32_t frame,
+                                     const mg_dicom_grey_options *options, mg_dicom_stored *out,
+                                     mg_dicom_error *err) {
+    mg_dicom_grey_options o = {0};
+    if (options) o = *options;
+    if (out) *out = (mg_dicom_stored){0};
+    if (!d || !out || o.window < 0)
+        return mg_dicom_fail(err, MG_DICOM_ERR_ARG, 0, "read_stored: NULL or negative argument");
+    out->steps = calloc(1, sizeof *out->steps);
+    if (!out->steps) return mg_dicom_fail(err, MG_DICOM_ERR_MEMORY, 0, "no memory for a frame");
+    mg_dicom_grey *g = &out->steps->grey;
+    mg_dicom_status status = load(d, frame, &o, out, err);
+    g->modality.signed_output = out->is_signed;
+    if (status == MG_DICOM_OK && !o.no_modality)
+        status = mg_dicom_modality_read(d, &out->steps->image, frame, &g->modality, err);
+    if (status == MG_DICOM_OK) status = choose_voi(d, frame, &o, g, err);
+    if (status == MG_DICOM_OK && g->voi.kind == MG_DICOM_VOI_RANGE) status = range_of(out, err);
+    if (status == MG_DICOM_OK) {
+        g->invert = !o.no_presentation && is_inverse(d, &out->steps->image);
+        describe(out);
+    } else {
+        mg_dicom_stored_free(out);
+    }
+    return status;
+}
+
+void mg_dicom_stored_free(mg_dicom_stored *s) {
+    free(s->pixels);
+    if (s->steps) {
+        mg_dicom_lut_free(&s->steps->grey.modality.lut);
+        mg_dicom_lut_free(&s->steps->grey.voi.lut);
+    }
+    free(s->steps);
+    *s = (mg_dicom_stored){0};
+}
+
+void mg_dicom_stored_values(const mg_dicom_stored *s, int64_t first, size_t n, float *out) {
+    evaluate_values(&s->steps->grey, first, n, out);
+}
+
+mg_dicom_status mg_dicom_stored_grey(const mg_dicom_stored *s, const mg_dicom_grey_options *options,
+                                     float *out, mg_dicom_error *err) {
+    size_t n = (size_t)s->rows * s->columns;
+    bool blank = s->padded && s->steps->grey.voi.kind != MG_DICOM_VOI_NONE;
+    uint8_t *mask = options ? options->padding_mask : NULL, *own = NULL;
+    if (mask) memset(mask, 0, n);
+    else if (blank && !(mask = own = malloc(n)))
+        return mg_dicom_fail(err, MG_DICOM_ERR_MEMORY, 0, "no memory for the padding mask");
+    if (mask && s->padded) mark_padding(s, mask);
+    const mg_dicom_grey *g = &s->steps->grey;
+    if (!evaluate_by_table(g, &s->steps->image, options, s->pixels, n, out))
+        evaluate(g, &s->steps->image, s->pixels, n, out);
+    for (size_t i = 0; blank && i < n; i++) out[i] = mask[i] ? 0.0f : out[i];
+    free(own);
     return MG_DICOM_OK;
 }
 
@@ -242,13 +296,11 @@ mg_dicom_status mg_dicom_read_grey(mg_dicom *d, uint32_t frame,
                                    mg_dicom_error *err) {
     if (!d || !out || (options && options->window < 0))
         return mg_dicom_fail(err, MG_DICOM_ERR_ARG, 0, "read_grey: NULL or negative argument");
-    grey_task t = {.d = d, .frame = frame};
-    if (options) t.options = *options;
-    mg_dicom_status status = run(&t, out, err);
-    free(t.stored);
-    free(t.own_mask);
-    mg_dicom_lut_free(&t.grey.modality.lut);
-    mg_dicom_lut_free(&t.grey.voi.lut);
+    mg_dicom_stored stored;
+    mg_dicom_status status = mg_dicom_read_stored(d, frame, options, &stored, err);
+    if (status != MG_DICOM_OK) return status;
+    status = mg_dicom_stored_grey(&stored, options, out, err);
+    mg_dicom_stored_free(&stored);
     return status;
 }
 
