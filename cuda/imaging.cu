@@ -3,7 +3,8 @@
 
 extern "C" const mg_device_imaging mg_cuda_imaging;
 const mg_device_imaging mg_cuda_imaging = {
-    mg_imaging_window_values,
+    mg_imaging_values,
+    mg_imaging_look_up,
     mg_imaging_range,
     mg_imaging_range_scratch,
     mg_imaging_normalise,

@@ -9,8 +9,8 @@ extern "C" {
 }
 
 /* imaging_grey.cu */
-void mg_imaging_window_values(mg_imaging_window kind, double centre, double width, float *pixels,
-                              int64_t n);
+void mg_imaging_values(const mg_imaging_grey *g, int32_t first, uint32_t n, float *table);
+void mg_imaging_look_up(const mg_imaging_stored *stored, const float *table, float *grey);
 void mg_imaging_range(const float *pixels, int64_t n, void *scratch, float *out);
 size_t mg_imaging_range_scratch(int64_t n);
 void mg_imaging_normalise(float *pixels, int64_t n, float low, float high, bool invert);

@@ -1,9 +1,12 @@
-/* Grey values on the GPU: windows, range, min-max to [0,1], 16 bits. All bound by memory.
+/* Grey values on the GPU: what stored values become, range, min-max to [0,1], 16 bits. All bound by
+ * memory.
  *
- * One thread per pixel, 256 a block: a warp reads 128 adjacent bytes. Windows compute in f64 as
- * dicom/grey_math.c does, one pass over the image (8 bytes per pixel). The range is a reduction of
- * two launches: at most 1024 blocks leave a smallest and a largest value each, one block reduces
- * those; min and max give the same result in any order. Source: DICOM PS3.3 C.11.2.1. */
+ * One thread per pixel, 256 a block: a warp reads 128 adjacent bytes, or 64 of stored pixels.
+ * Rescale and windows compute in f64 as dicom/grey_math.c does, for each value that a stored word
+ * can have, at most 65,536; pixels look theirs up (6 bytes each; the table stays in the L2 cache).
+ * The range is a reduction of two launches: at most 1024 blocks leave a smallest and a largest
+ * value each, one block reduces those; min and max give the same result in any order.
+ * Source: DICOM PS3.3 C.11.1, C.11.2.1. */
 #include "cuda/imaging.h"
 
 enum { THREADS = 256, MOST_PARTS = 1024 };
@@ -35,40 +38,61 @@ __device__ static double exponential(double x) {
 }
 
 /* One formula for both linear windows: they differ in their constants. */
-static __global__ void __launch_bounds__(THREADS)
-    window_linear_kernel(double low, double high, double centre, double divisor, float *pixels,
-                         int64_t n) {
-    const int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
-    if (i >= n) return;
-    const double x = (double)pixels[i];
-    double y = (x - centre) / divisor + 0.5;
+typedef struct ramp {
+    double low, high, centre, divisor;
+} ramp;
+
+__device__ __forceinline__ double on_ramp(const ramp &r, double x) {
+    double y = (x - r.centre) / r.divisor + 0.5;
     y = y > 0 ? y : 0; /* NaN becomes 0 */
     y = y < 1 ? y : 1;
-    y = x > high ? 1.0 : y;
-    pixels[i] = (float)(x <= low ? 0.0 : y);
+    y = x > r.high ? 1.0 : y;
+    return x <= r.low ? 0.0 : y;
 }
 
 static __global__ void __launch_bounds__(THREADS)
-    window_sigmoid_kernel(double centre, double width, float *pixels, int64_t n) {
-    const int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
-    if (i < n)
-        pixels[i] = (float)(1.0 / (1.0 + exponential(-4.0 * ((double)pixels[i] - centre) / width)));
+    values_kernel(mg_imaging_grey g, ramp r, int32_t first, uint32_t n, float *__restrict__ table) {
+    const uint32_t i = blockIdx.x * THREADS + threadIdx.x;
+    if (i >= n) return;
+    double x = (double)(first + (int32_t)i) * g.slope + g.intercept;
+    if (g.window == MG_IMAGING_SIGMOID) {
+        x = 1.0 / (1.0 + exponential(-4.0 * (x - g.centre) / g.width));
+    } else if (g.window != MG_IMAGING_NO_WINDOW) {
+        x = on_ramp(r, x);
+    }
+    table[i] = (float)x;
 }
 
-void mg_imaging_window_values(mg_imaging_window kind, double centre, double width, float *pixels,
-                              int64_t n) {
-    const unsigned blocks = (unsigned)mg_ceil_div(n, THREADS);
-    mg_cuda_cost(8.0 * (double)n, 0);
-    if (kind == MG_IMAGING_SIGMOID) {
-        MG_LAUNCH(window_sigmoid_kernel, blocks, THREADS, 0, centre, width, pixels, n);
-    } else if (kind == MG_IMAGING_LINEAR_EXACT) {
-        MG_LAUNCH(window_linear_kernel, blocks, THREADS, 0, centre - width / 2, centre + width / 2,
-                  centre, width, pixels, n);
-    } else {
-        const double c = centre - 0.5, half = (width - 1) / 2;
-        MG_LAUNCH(window_linear_kernel, blocks, THREADS, 0, c - half, c + half, c,
-                  width > 1 ? width - 1 : 1.0, pixels, n);
-    }
+void mg_imaging_values(const mg_imaging_grey *g, int32_t first, uint32_t n, float *table) {
+    const double c = g->centre, w = g->width, half = (w - 1) / 2;
+    const ramp linear = {c - 0.5 - half, c - 0.5 + half, c - 0.5, w > 1 ? w - 1 : 1.0};
+    const ramp exact = {c - w / 2, c + w / 2, c, w};
+    mg_cuda_cost(4.0 * n, 0);
+    MG_LAUNCH(values_kernel, (unsigned)mg_ceil_div(n, THREADS), THREADS, 0, *g,
+              g->window == MG_IMAGING_LINEAR_EXACT ? exact : linear, first, n, table);
+}
+
+template <typename T> static __global__ void __launch_bounds__(THREADS)
+    look_up_kernel(const T *__restrict__ stored, int64_t n, int32_t least, int32_t padding_low,
+                   int32_t padding_high, const float *__restrict__ table,
+                   float *__restrict__ grey) {
+    const int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
+    if (i >= n) return;
+    const int32_t x = stored[i];
+    grey[i] = x >= padding_low && x <= padding_high ? NAN : table[x - least];
+}
+
+template <typename T>
+static void look_up(const mg_imaging_stored *s, const float *table, float *grey) {
+    mg_cuda_cost((4.0 + sizeof(T)) * (double)s->n, 0);
+    MG_LAUNCH(look_up_kernel<T>, (unsigned)mg_ceil_div(s->n, THREADS), THREADS, 0,
+              (const T *)s->pixels, s->n, mg_imaging_least(s->word_bytes, s->is_signed),
+              s->padding_low, s->padding_high, table, grey);
+}
+
+void mg_imaging_look_up(const mg_imaging_stored *s, const float *table, float *grey) {
+    if (s->word_bytes == 2) (s->is_signed ? look_up<int16_t> : look_up<uint16_t>)(s, table, grey);
+    else (s->is_signed ? look_up<int8_t> : look_up<uint8_t>)(s, table, grey);
 }
 
 /* --- range ------------------------------------------------------------------------------------ */
@@ -122,9 +146,10 @@ static __global__ void __launch_bounds__(THREADS)
     normalise_kernel(float *pixels, int64_t n, float low, float high, float sign, float offset) {
     const int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
     if (i >= n) return;
-    float x = pixels[i] > low ? pixels[i] : low;
+    const float v = pixels[i];
+    float x = v > low ? v : low;
     x = x < high ? x : high;
-    pixels[i] = offset + sign * ((x - low) / (high - low));
+    pixels[i] = isnan(v) ? 0.0f : offset + sign * ((x - low) / (high - low));
 }
 
 void mg_imaging_normalise(float *pixels, int64_t n, float low, float high, bool invert) {

@@ -38,6 +38,7 @@ extern "C" __attribute__((visibility("default"))) const mg_device_plugin mg_devi
     mg_cuda_count,
     mg_cuda_reason,
     mg_cuda_open,
+    mg_cuda_enter,
     mg_cuda_close,
     mg_cuda_describe,
     &mg_cuda_memory,

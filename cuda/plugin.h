@@ -11,6 +11,7 @@ extern const mg_lab_level *const mg_cuda_lab[]; /* cuda/lab/lab.cu */
 int mg_cuda_count(void);
 const char *mg_cuda_reason(void);
 bool mg_cuda_open(int ordinal);
+void mg_cuda_enter(void);
 void mg_cuda_close(void);
 void mg_cuda_describe(char *out, size_t size);
 void mg_cuda_record(void (*sink)(void *arg, const mg_launch *launch), void *arg);

@@ -181,6 +181,9 @@ bool mg_cuda_open(int ordinal) {
     return state.open;
 }
 
+/* CUDA keeps the current device per thread, and a new thread starts with device 0. */
+void mg_cuda_enter(void) { mg_cuda_ok(cudaSetDevice(state.ordinal), "choosing the device"); }
+
 void mg_cuda_close(void) {
     if (!state.open) return;
     cudaStreamSynchronize(state.compute);

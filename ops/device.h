@@ -10,7 +10,7 @@
 #include "ops/table.h"
 #include "tensor/memory.h"
 
-#define MG_DEVICE_PLUGIN_VERSION 3
+#define MG_DEVICE_PLUGIN_VERSION 4
 
 /* One trained tensor as a fused update sees it; device pointers, n elements each. */
 typedef struct mg_update_tensor {
@@ -69,6 +69,8 @@ typedef struct mg_device_plugin {
     const char *(*reason)(void);
     /* Opens device `ordinal` for this process. false: see reason(). */
     bool (*open)(int ordinal);
+    /* Before a thread other than the one that opened it uses the device. One thread at a time. */
+    void (*enter)(void);
     void (*close)(void);
     void (*describe)(char *out, size_t size); /* "NVIDIA H100 PCIe, 80 GiB, sm_90, driver 12.4" */
     const mg_memory *memory;

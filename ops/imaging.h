@@ -12,11 +12,36 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef enum mg_imaging_window { /* PS3.3 C.11.2, to 0 … 1 */
-                                 MG_IMAGING_LINEAR,
-                                 MG_IMAGING_LINEAR_EXACT,
-                                 MG_IMAGING_SIGMOID,
+typedef enum mg_imaging_window {
+    MG_IMAGING_LINEAR, /* PS3.3 C.11.2, to 0 … 1 */
+    MG_IMAGING_LINEAR_EXACT,
+    MG_IMAGING_SIGMOID,
+    MG_IMAGING_NO_WINDOW,
 } mg_imaging_window;
+
+/* What becomes of a stored value x: x * slope + intercept in f64, then the window; rounded to f32
+ * once. */
+typedef struct mg_imaging_grey {
+    double slope, intercept;
+    mg_imaging_window window;
+    double centre, width;
+} mg_imaging_grey;
+
+/* Pixels as a file has them. Values from padding_low to padding_high are no part of the image; none
+ * where low > high. */
+typedef struct mg_imaging_stored {
+    const void *pixels; /* n words of one or two bytes */
+    int64_t n;
+    int word_bytes;
+    bool is_signed;
+    int32_t padding_low, padding_high;
+} mg_imaging_stored;
+
+/* Entries of a table with the grey value of every word, from the least word on. */
+static inline uint32_t mg_imaging_levels(int word_bytes) { return word_bytes == 1 ? 256 : 65536; }
+static inline int32_t mg_imaging_least(int word_bytes, bool is_signed) {
+    return is_signed ? -(int32_t)(mg_imaging_levels(word_bytes) / 2) : 0;
+}
 
 /* Kept rows and columns of an image, original indices, ascending; and the network's size. */
 typedef struct mg_imaging_resize {
@@ -35,13 +60,17 @@ typedef struct mg_imaging_augment {
 } mg_imaging_augment;
 
 typedef struct mg_device_imaging {
-    void (*window)(mg_imaging_window kind, double centre, double width, float *pixels, int64_t n);
+    /* table[i] = the grey value of stored value first + i, i below n. */
+    void (*values)(const mg_imaging_grey *g, int32_t first, uint32_t n, float *table);
+    /* grey[i] = the table's entry of pixel i, NaN for padding. */
+    void (*look_up)(const mg_imaging_stored *stored, const float *table, float *grey);
     /* out[0] = smallest, out[1] = largest value; NaN is passed over. scratch: range_scratch()
      * bytes. */
     void (*range)(const float *pixels, int64_t n, void *scratch, float *out);
     size_t (*range_scratch)(int64_t n);
-    /* v = (clip(v, low, high) - low) / (high - low), then 1 - v to invert (MONOCHROME1). The seed's
-     * window is this with low and high limited to centre -+ width. low < high. */
+    /* v = (clip(v, low, high) - low) / (high - low), then 1 - v to invert (MONOCHROME1); NaN becomes
+     * 0, the background. The seed's window is this with low and high limited to centre -+ width.
+     * low < high. */
     void (*normalise)(float *pixels, int64_t n, float low, float high, bool invert);
     /* row[y], column[x] = 1 where a pixel is above 0, else 0: what the zero crop keeps. */
     void (*lit)(const float *pixels, uint32_t rows, uint32_t columns, uint8_t *row,

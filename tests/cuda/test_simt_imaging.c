@@ -48,25 +48,86 @@ static void fill(float *pixels) {
         }
 }
 
+/* Values of stored words -1000 … 2999 on the device. */
+enum { FIRST = -1000, VALUES = 4000 };
+static void same_values(const mg_imaging_grey *g, const mg_dicom_grey *oracle) {
+    static float got[VALUES];
+    static double want[VALUES];
+    for (int i = 0; i < VALUES; i++) want[i] = FIRST + i;
+    mg_dicom_grey_values(oracle, want, VALUES);
+    float *table = room(sizeof got);
+    emulator->imaging->values(g, FIRST, VALUES, table);
+    download(got, table, sizeof got);
+    for (int i = 0; i < VALUES; i++)
+        cr_assert_eq(got[i], (float)want[i], "window %d: value of %d is %.9g, not %.9g", g->window,
+                     FIRST + i, (double)got[i], want[i]);
+}
+
 EMULATOR_TEST(simt_imaging, windows) {
-    static float pixels[N], got[N];
-    static double want[N];
     static const int voi[] = {MG_DICOM_VOI_LINEAR, MG_DICOM_VOI_LINEAR_EXACT, MG_DICOM_VOI_SIGMOID};
     static const double widths[] = {1, 2000, 333.5};
     for (int kind = 0; kind < 3; kind++)
         for (int k = 0; k < 3; k++) {
-            mg_dicom_window w = {.center = 1800.25, .width = widths[k]};
-            w.function = voi[kind];
-            fill(pixels);
-            for (int i = 0; i < N; i++) want[i] = (double)pixels[i];
-            mg_dicom_window_values(&w, want, N);
-            float *on_device = upload(pixels, sizeof pixels);
-            emulator->imaging->window((mg_imaging_window)kind, w.center, w.width, on_device, N);
-            download(got, on_device, sizeof got);
-            for (int i = 0; i < N; i++)
-                cr_assert_eq(got[i], (float)want[i], "window %d: pixel %d is %.9g, not %.9g", kind,
-                             i, (double)got[i], want[i]);
+            mg_imaging_grey g = {k == 2 ? -0.7 : 1, k == 2 ? 1433.1 : 0, (mg_imaging_window)kind,
+                                 800.25, widths[k]};
+            mg_dicom_grey oracle = {.modality = {k == 2, g.slope, g.intercept, {0}, true},
+                                    .voi = {.kind = MG_DICOM_VOI_WINDOW}};
+            oracle.voi.window.center = g.centre;
+            oracle.voi.window.width = g.width;
+            oracle.voi.window.function = voi[kind];
+            same_values(&g, &oracle);
         }
+    mg_imaging_grey rescale = {2.5, -7, MG_IMAGING_NO_WINDOW, 0, 0};
+    mg_dicom_grey oracle = {.modality = {true, 2.5, -7, {0}, true}};
+    same_values(&rescale, &oracle);
+}
+
+/* Words of every kind, the least and the most among them, with and without padding. */
+EMULATOR_TEST(simt_imaging, look_up) {
+    enum { PIXELS = 1001 };
+    static float table[65536], got[PIXELS];
+    static uint16_t words[PIXELS];
+    static uint8_t bytes[PIXELS];
+    for (int i = 0; i < 65536; i++) table[i] = 3 * (float)i - 1000;
+    for (uint32_t i = 0; i < PIXELS; i++) {
+        words[i] = (uint16_t)(i == 0 ? 0 : i == 1 ? 65535 : i == 2 ? 32768 : 65535 * noise(i));
+        bytes[i] = (uint8_t)(words[i] >> 8);
+    }
+    for (int kind = 0; kind < 8; kind++) {
+        mg_imaging_stored s = {NULL, PIXELS, kind & 1 ? 2 : 1, kind & 2, 1, 0};
+        if (kind & 4) s.padding_low = -20, s.padding_high = 90;
+        const int least = mg_imaging_least(s.word_bytes, s.is_signed);
+        const size_t entries = mg_imaging_levels(s.word_bytes);
+        void *pixels = s.word_bytes == 2 ? upload(words, sizeof words) : upload(bytes, PIXELS);
+        void *on_device = upload(table, entries * sizeof *table), *out = room(sizeof got);
+        s.pixels = pixels;
+        emulator->imaging->look_up(&s, on_device, out);
+        download(got, out, sizeof got);
+        for (int i = 0; i < PIXELS; i++) {
+            int x = s.word_bytes == 2 ? s.is_signed ? (int16_t)words[i] : words[i]
+                    : s.is_signed ? (int8_t)bytes[i]
+                                      : bytes[i];
+            bool padding = x >= s.padding_low && x <= s.padding_high;
+            cr_assert(padding ? isnan(got[i]) : got[i] == table[x - least],
+                      "kind %d, pixel %d: %d gives %g", kind, i, x, (double)got[i]);
+        }
+        emulator->memory->free(pixels);
+        emulator->memory->free(on_device);
+    }
+}
+
+EMULATOR_TEST(simt_imaging, padding_becomes_background) {
+    for (int invert = 0; invert < 2; invert++) {
+        float pixels[300], got[300];
+        for (int i = 0; i < 300; i++) pixels[i] = i % 3 ? (float)i : NAN;
+        float *on_device = upload(pixels, sizeof pixels);
+        emulator->imaging->normalise(on_device, 300, 10, 200, invert);
+        download(got, on_device, sizeof got);
+        for (int i = 0; i < 300; i++) {
+            float x = i < 10 ? 0 : i > 200 ? 1 : (float)(i - 10) / 190;
+            cr_assert_eq(got[i], i % 3 ? invert ? 1 - x : x : 0, "%d: %g", i, (double)got[i]);
+        }
+    }
 }
 
 EMULATOR_TEST(simt_imaging, range_passes_over_nan) {
