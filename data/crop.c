@@ -28,6 +28,17 @@ static mg_status keep_marked(const uint8_t *mark, uint32_t n, mg_kept *out, mg_e
     return MG_OK;
 }
 
+mg_status mg_crop_marked(const uint8_t *row_mark, uint32_t rows, const uint8_t *column_mark,
+                         uint32_t columns, mg_kept *row, mg_kept *column, mg_error *err) {
+    *row = *column = (mg_kept){0};
+    mg_status status = keep_marked(row_mark, rows, row, err);
+    if (!status) status = keep_marked(column_mark, columns, column, err);
+    if (!status) return MG_OK;
+    free(row->list);
+    *row = (mg_kept){0};
+    return status;
+}
+
 mg_status mg_crop_zero(const float *pixels, uint32_t rows, uint32_t columns, mg_kept *row,
                        mg_kept *column, mg_error *err) {
     *row = *column = (mg_kept){0};
@@ -44,12 +55,8 @@ mg_status mg_crop_zero(const float *pixels, uint32_t rows, uint32_t columns, mg_
         }
         mark[y] = any;
     }
-    mg_status status = keep_marked(mark, rows, row, err);
-    if (!status) status = keep_marked(of_column, columns, column, err);
+    mg_status status = mg_crop_marked(mark, rows, of_column, columns, row, column, err);
     free(mark);
-    if (!status) return MG_OK;
-    free(row->list);
-    *row = (mg_kept){0};
     return status;
 }
 

@@ -27,11 +27,21 @@ mg_status mg_crop_zero(const float *pixels, uint32_t rows, uint32_t columns, mg_
 mg_status mg_crop_breast(const float *pixels, uint32_t rows, uint32_t columns, float margin,
                          mg_kept *row, mg_kept *column, mg_error *err);
 
-/* The same bounds for pixels in the memory of a device (crop_device.c). The device reduces the
- * image; the 160,000 bytes at most that are left come back and go through the same code. */
+/* The same bounds for pixels in the memory of a device (crop_device.c). For the breast the device
+ * reduces the image; the 160,000 bytes at most that are left come back and go through the same
+ * code. For the zero crop a byte per row and column comes back. MG_ERR_MEMORY: no room, the device
+ * or the host is full; MG_ERR_DEVICE: the device failed. */
 mg_status mg_crop_breast_device(const mg_memory *memory, const mg_device_imaging *imaging,
                                 const float *pixels, uint32_t rows, uint32_t columns, float margin,
                                 mg_kept *row, mg_kept *column, mg_error *err);
+
+mg_status mg_crop_zero_device(const mg_memory *memory, const mg_device_imaging *imaging,
+                              const float *pixels, uint32_t rows, uint32_t columns, mg_kept *row,
+                              mg_kept *column, mg_error *err);
+
+/* The zero crop from marks: 1 for each row and column with a pixel above 0. */
+mg_status mg_crop_marked(const uint8_t *row_mark, uint32_t rows, const uint8_t *column_mark,
+                         uint32_t columns, mg_kept *row, mg_kept *column, mg_error *err);
 
 /* The reduced image, step 1, and steps 2 to 4 of it. NULL: out of memory. */
 typedef struct mg_crop_small mg_crop_small;

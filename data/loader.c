@@ -176,6 +176,7 @@ static void finish(mg_loader *l, slot *s, int32_t index, const mg_plan_item *ite
 static void *work(void *arg) {
     mg_loader *l = arg;
     mg_preprocessor *p = mg_preprocessor_create(&l->options.settings, NULL);
+    if (p) mg_preprocessor_use(p, l->options.device);
     slot *s;
     int32_t index;
     pthread_mutex_lock(&l->lock);
@@ -246,6 +247,7 @@ mg_loader *mg_loader_start(const mg_loader_options *options, mg_error *err) {
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->work, NULL);
     pthread_cond_init(&l->done, NULL);
+    mg_preprocess_device_reclaim(options->device);
     int wanted = options->workers > 0 ? options->workers : mg_cores();
     if (start_threads(l, wanted)) return l;
     mg_loader_stop(l);
@@ -267,6 +269,7 @@ void mg_loader_stop(mg_loader *l) {
     l->closing = true;
     pthread_cond_broadcast(&l->work);
     pthread_mutex_unlock(&l->lock);
+    mg_preprocess_device_lend(l->options.device); /* some may wait for it */
     for (int i = 0; i < l->workers; i++) pthread_join(l->thread[i], NULL);
     for (int i = 0; l->slots && i < l->depth; i++) slot_empty(&l->slots[i]);
     pthread_cond_destroy(&l->work);
@@ -308,8 +311,10 @@ static mg_status compact(mg_loader *l, slot *s, mg_error *err) {
     b->geometry = l->options.keep_geometry ? s->geometry : NULL;
     l->statistics.images += b->count;
     l->statistics.bad += b->bad_count;
-    if (b->bad_count == 0 || !l->options.strict) return MG_OK;
-    return mg_fail(err, b->bad[0].status, "%s", b->bad[0].reason);
+    for (int32_t i = 0; i < b->bad_count; i++)
+        if (l->options.strict || b->bad[i].status == MG_ERR_DEVICE)
+            return mg_fail(err, b->bad[i].status, "%s", b->bad[i].reason);
+    return MG_OK;
 }
 
 /* Lock held. */
@@ -317,8 +322,17 @@ static mg_status wait_for(mg_loader *l, slot *s, int32_t batch, mg_error *err) {
     struct timespec from;
     clock_gettime(CLOCK_MONOTONIC, &from);
     /* The slot is this batch's once a worker has begun it. */
-    while (!l->cancelled && !(l->batch > batch && s->left == 0))
+    bool waits = false;
+    while (!l->cancelled && !(l->batch > batch && s->left == 0)) {
+        if (!waits) mg_preprocess_device_lend(l->options.device);
+        waits = true;
         pthread_cond_wait(&l->done, &l->lock);
+    }
+    if (waits && l->options.device) {
+        pthread_mutex_unlock(&l->lock); /* for the workers, while this waits for one of them */
+        mg_preprocess_device_reclaim(l->options.device);
+        pthread_mutex_lock(&l->lock);
+    }
     l->statistics.waiting += seconds_since(&from);
     if (l->cancelled) return mg_fail(err, MG_ERR_INTERRUPTED, "loading was stopped");
     if (s->no_memory)

@@ -6,7 +6,11 @@
  *     mg_loader_stop(loader);
  *
  * Batches come in the plan's order with their images in the plan's order, whatever the number of
- * workers. A file that cannot be used is left out of its batch and listed with the reason. */
+ * workers. A file that cannot be used is left out of its batch and listed with the reason.
+ *
+ * With a device the consumer owns it from mg_loader_start() to mg_loader_stop(): workers use it only
+ * while the consumer waits in mg_loader_next(), and prepare images by themselves meanwhile (unless
+ * they are told to wait). A failure of the device fails mg_loader_next(). */
 #ifndef MG_DATA_LOADER_H
 #define MG_DATA_LOADER_H
 
@@ -16,7 +20,7 @@
 #include "data/augment.h"
 #include "data/cache.h"
 #include "data/manifest.h"
-#include "data/preprocess.h"
+#include "data/preprocess_device.h"
 #include "data/sampler.h"
 #include "ops/imaging.h"
 
@@ -28,6 +32,7 @@ typedef struct mg_loader_options {
     const mg_plan *plan;
     mg_preprocess_settings settings;
     mg_cache *cache;                    /* NULL: none; must have been opened with `settings` */
+    mg_preprocess_device *device;       /* prepares images in mg_loader_next(); NULL: none */
     const mg_augment_settings *augment; /* NULL: none */
     uint64_t seed;                      /* of the augmentation */
     uint32_t epoch;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "data/crop.h"
+#include "data/preprocess_device.h"
 #include "data/preprocess_range.h"
 #include "data/preprocess_read.h"
 #include "data/resize.h"
@@ -12,7 +13,8 @@
 struct mg_preprocessor {
     mg_preprocess_settings settings;
     mg_source source;
-    float *input; /* height*width before quantisation */
+    mg_preprocess_device *device; /* or NULL */
+    float *input;                 /* height*width before quantisation */
 };
 
 mg_preprocessor *mg_preprocessor_create(const mg_preprocess_settings *s, mg_error *err) {
@@ -41,6 +43,8 @@ void mg_preprocessor_destroy(mg_preprocessor *p) {
     free(p->input);
     free(p);
 }
+
+void mg_preprocessor_use(mg_preprocessor *p, mg_preprocess_device *device) { p->device = device; }
 
 void mg_prepared_free(mg_prepared *p) {
     free(p->pixels);
@@ -159,14 +163,29 @@ static mg_status finish(mg_preprocessor *p, const mg_preprocess_trace *trace, mg
     return MG_OK;
 }
 
+/* The steps after decoding, where they are to be done. */
+static mg_status from_source(mg_preprocessor *p, const mg_preprocess_trace *trace, mg_prepared *out,
+                             mg_error *err) {
+    bool done = false;
+    mg_status status = MG_OK;
+    if (p->device && !trace)
+        status = mg_preprocess_on_device(p->device, &p->source, &p->settings, out, &done, err);
+    if (!status && !done && p->source.stored.pixels) status = mg_source_evaluate(&p->source, err);
+    if (!status && !done) status = finish(p, trace, out, err);
+    mg_dicom_stored_free(&p->source.stored);
+    return status;
+}
+
 mg_status mg_preprocess_file(mg_preprocessor *p, const char *path, const mg_preprocess_trace *trace,
                              mg_prepared *out, mg_error *err) {
     *out = (mg_prepared){0};
     p->source.on_values = trace ? NULL : mg_unit_range_of_values;
+    p->source.keep_stored = p->device && !trace;
     mg_status status = mg_source_read(&p->source, path, &p->settings, trace, err);
+    p->source.keep_stored = false;
     if (status) return status;
     mg_error inner = {0};
-    status = finish(p, trace, out, &inner);
+    status = from_source(p, trace, out, &inner);
     return status ? mg_fail(err, status, "%s: %s", path, inner.message) : MG_OK;
 }
 

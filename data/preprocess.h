@@ -88,9 +88,15 @@ typedef struct mg_preprocessor mg_preprocessor;
 mg_preprocessor *mg_preprocessor_create(const mg_preprocess_settings *s, mg_error *err);
 void mg_preprocessor_destroy(mg_preprocessor *p);
 
+/* From now on a device does the steps after decoding where it can (preprocess_device.h), with the
+ * same bytes; NULL: none does. It must outlive p. */
+typedef struct mg_preprocess_device mg_preprocess_device;
+void mg_preprocessor_use(mg_preprocessor *p, mg_preprocess_device *device);
+
 /* Reads and prepares one DICOM or PNG file (told apart by content). trace may be NULL. Errors name
  * the file: unreadable, not an image, several frames, colour DICOM, constant pixels
- * (MG_ERR_NUMERIC). Nothing is owned by *out on failure. */
+ * (MG_ERR_NUMERIC); MG_ERR_DEVICE: not the file failed but the device. Nothing is owned by *out on
+ * failure. */
 mg_status mg_preprocess_file(mg_preprocessor *p, const char *path, const mg_preprocess_trace *trace,
                              mg_prepared *out, mg_error *err);
 

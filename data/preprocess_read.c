@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "data/png.h"
-#include "dicom/dicom.h"
 
 mg_status mg_source_reserve(mg_source *s, uint32_t rows, uint32_t columns, mg_error *err) {
     size_t n = (size_t)rows * columns;
@@ -32,6 +31,7 @@ mg_status mg_source_reserve(mg_source *s, uint32_t rows, uint32_t columns, mg_er
 void mg_source_free(mg_source *s) {
     free(s->grey);
     free(s->mask);
+    mg_dicom_stored_free(&s->stored);
     *s = (mg_source){0};
 }
 
@@ -55,11 +55,11 @@ static int choose_reduce(const mg_dicom_image *image, const mg_preprocess_settin
 }
 
 /* Streams with fewer levels of resolution than asked for give their coarsest. */
-static mg_dicom_status read_grey(mg_source *s, mg_dicom *d, mg_dicom_grey_options *o,
-                                 mg_dicom_error *e) {
+static mg_dicom_status read_stored(mg_source *s, mg_dicom *d, mg_dicom_grey_options *o,
+                                   mg_dicom_error *e) {
     for (;; o->read.reduce--) {
         *e = (mg_dicom_error){0};
-        mg_dicom_status status = mg_dicom_read_grey(d, 0, o, s->grey, e);
+        mg_dicom_status status = mg_dicom_read_stored(d, 0, o, &s->stored, e);
         if (status != MG_DICOM_ERR_ARG || o->read.reduce == 0) return status;
     }
 }
@@ -75,7 +75,9 @@ static mg_status trace_stored(mg_source *s, mg_dicom *d, int reduce,
         .no_presentation = true,
         .read = {.reduce = reduce, .rows = &rows, .columns = &columns},
     };
-    if (read_grey(s, d, &o, &e)) return from_dicom(&e, err);
+    if (read_stored(s, d, &o, &e)) return from_dicom(&e, err);
+    mg_dicom_stored_grey(&s->stored, NULL, s->grey, NULL);
+    mg_dicom_stored_free(&s->stored);
     trace->stage(trace->arg, "stored", s->grey, rows, columns);
     return MG_OK;
 }
@@ -83,6 +85,18 @@ static mg_status trace_stored(mg_source *s, mg_dicom *d, int reduce,
 static void pass_on(void *arg, float *values, size_t n) {
     mg_source *s = arg;
     s->on_values(s, values, n);
+}
+
+mg_status mg_source_evaluate(mg_source *s, mg_error *err) {
+    mg_dicom_error e = {0};
+    mg_dicom_grey_options o = {
+        .padding_mask = s->has_mask ? s->mask : NULL,
+        .on_values = s->on_values && !s->has_mask && !s->reduce ? pass_on : NULL,
+        .arg = s,
+    };
+    mg_dicom_status status = mg_dicom_stored_grey(&s->stored, &o, s->grey, &e);
+    mg_dicom_stored_free(&s->stored);
+    return status ? from_dicom(&e, err) : MG_OK;
 }
 
 static mg_status read_pixels(mg_source *s, mg_dicom *d, const mg_preprocess_settings *settings,
@@ -102,7 +116,6 @@ static mg_status read_pixels(mg_source *s, mg_dicom *d, const mg_preprocess_sett
     if (!status && trace) status = trace_stored(s, d, reduce, trace, err);
     if (status) return status;
     s->has_mask = settings->window != MG_WINDOW_SEED; /* the seed knows no padding */
-    if (s->has_mask) memset(s->mask, 0, (size_t)s->rows * s->columns);
     s->invert = strcmp(image.photometric, "MONOCHROME1") == 0;
     mg_dicom_window window;
     s->has_window = settings->window == MG_WINDOW_SEED && mg_dicom_window_of(d, 0, 0, &window) &&
@@ -115,18 +128,15 @@ static mg_status read_pixels(mg_source *s, mg_dicom *d, const mg_preprocess_sett
         .no_voi = settings->window != MG_WINDOW_DICOM,
         .no_presentation = true,
         .read = {.reduce = reduce, .rows = &s->rows, .columns = &s->columns},
-        .padding_mask = s->has_mask ? s->mask : NULL,
-        .on_values = s->on_values && !s->has_mask && !reduce ? pass_on : NULL,
-        .arg = s,
     };
-    if (read_grey(s, d, &o, &e)) return from_dicom(&e, err);
+    if (read_stored(s, d, &o, &e)) return from_dicom(&e, err);
     if (s->rows == 0 || s->columns == 0)
         return mg_fail(err, MG_ERR_FORMAT, "nothing is left at 1/%d of the resolution",
                        1 << o.read.reduce);
     s->reduce = s->rows == s->full_rows ? 0 : o.read.reduce; /* other codecs know no reduction */
     if (mg_dicom_warnings(d) > 0)
         snprintf(s->warning, sizeof s->warning, "%s", mg_dicom_warning(d, 0));
-    return MG_OK;
+    return s->keep_stored ? MG_OK : mg_source_evaluate(s, err);
 }
 
 static mg_status read_dicom(mg_source *s, const char *path, const mg_preprocess_settings *settings,
@@ -168,6 +178,7 @@ mg_status mg_source_read(mg_source *s, const char *path, const mg_preprocess_set
                          const mg_preprocess_trace *trace, mg_error *err) {
     s->has_mask = s->has_window = s->invert = s->finished = false;
     s->warning[0] = '\0';
+    mg_dicom_stored_free(&s->stored); /* of a file that failed half-way */
     uint8_t head[8];
     FILE *f = fopen(path, "rb");
     if (!f) return mg_fail(err, MG_ERR_IO, "cannot read %s: %s", path, strerror(errno));

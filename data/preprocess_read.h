@@ -3,6 +3,7 @@
 #define MG_DATA_PREPROCESS_READ_H
 
 #include "data/preprocess.h"
+#include "dicom/dicom.h"
 
 /* A source image in buffers that grow and are used again. */
 typedef struct mg_source {
@@ -15,6 +16,10 @@ typedef struct mg_source {
     bool has_mask, invert, has_window;
     double center, width; /* of the first window, with has_window (MG_WINDOW_SEED only) */
     char warning[96];
+    /* With keep_stored the grey values of a DICOM file are left undone: mg_source_evaluate() does
+     * them, or a device. pixels NULL: there is nothing left to do. Owned. */
+    bool keep_stored;
+    mg_dicom_stored stored;
     /* May be NULL. Called, where the file allows it, with the grey value of every stored value from
      * the least to the most in the image (has_window, center, width and invert are known by then);
      * may replace them, and then says so in `finished`. */
@@ -29,5 +34,7 @@ void mg_source_free(mg_source *s);
 /* Reads a DICOM or PNG file, told apart by content. */
 mg_status mg_source_read(mg_source *s, const char *path, const mg_preprocess_settings *settings,
                          const mg_preprocess_trace *trace, mg_error *err);
+/* From s->stored, which it frees, to grey and mask. */
+mg_status mg_source_evaluate(mg_source *s, mg_error *err);
 
 #endif
