@@ -86,12 +86,15 @@ bool is_device(const void *pointer) {
 }
 
 void *device_reserve(size_t bytes) {
-    const size_t reserved = ((bytes + granule - 1) & ~(granule - 1)) + granule;
+    size_t reserved = ((bytes + granule - 1) & ~(granule - 1)) + granule;
     if (bytes > config().memory_bytes - in_use || !reserve()) return nullptr;
     uintptr_t address;
-    auto again = reusable.find(reserved);
-    if (again != reusable.end()) {
+    /* The smallest that is large enough, unless it is much too large. Images are of many sizes, and
+     * opening and closing takes time for every page that was ever used. */
+    auto again = reusable.lower_bound(reserved);
+    if (again != reusable.end() && again->first / 2 <= reserved) {
         address = again->second;
+        reserved = again->first;
         reusable.erase(again);
     } else {
         if (reserved > huge - used) return nullptr;
