@@ -5,6 +5,9 @@
 #include "apps/lib/predictor.h"
 
 static void summary(const mg_predictor *p) {
+    char prepared[700];
+    if (*mg_preprocess_told(p->preprocess, prepared, sizeof prepared))
+        fprintf(stderr, "%s\n", prepared);
     const mg_level *l = &p->assessment.level[MG_LEVEL_BREAST];
     size_t flagged = 0;
     for (size_t i = 0; i < l->count; i++) flagged += l->probability[i] >= p->breast_threshold;

@@ -6,6 +6,7 @@
 
 #include "apps/lib/cli.h"
 #include "apps/lib/interrupt.h"
+#include "apps/lib/preprocess_choice.h"
 #include "apps/lib/progress.h"
 #include "data/cache.h"
 #include "data/image_statistics.h"
@@ -13,7 +14,7 @@
 #include "tensor/pool.h"
 
 static const char *data_folder, *csv, *images_folder, *cache_folder;
-static const char *window = "seed", *crop = "breast", *reduce = "off";
+static const char *window = "seed", *crop = "breast", *reduce = "off", *device = "cpu";
 static int64_t height = 955, width = 500, jobs = 0, compression = 0;
 static double margin = 0.01;
 static bool stats, strict, full_content;
@@ -35,6 +36,8 @@ static const mg_cli_option options[] = {
      1},
     {"j2k-reduce", 0, MG_CLI_STRING, &reduce, "auto|off|N", "off",
      "decode JPEG 2000 at 1/2^N of its resolution; auto: what the network needs", 0, 0},
+    {"device", 0, MG_CLI_STRING, &device, "cpu|cuda[:N]|simt", "cpu",
+     "what prepares decoded images; the cache's bytes are the same (simt: slow, for tests)", 0, 0},
     {"jobs", 'j', MG_CLI_INT, &jobs, "N", "one per core", "worker threads", 1, 1024},
     {"compress", 0, MG_CLI_INT, &compression, "N", "0", "zlib level of cache entries, 0 none", 0,
      9},
@@ -59,6 +62,7 @@ typedef struct job {
     const mg_manifest *manifest;
     const mg_preprocess_settings *settings;
     mg_cache *cache;
+    mg_preprocess_device *device;   /* or NULL */
     mg_preprocessor **preprocessor; /* per thread */
     mg_image_summary *summary;      /* per image */
     uint8_t *good;                  /* per image */
@@ -80,7 +84,7 @@ static void report(job *j, const mg_manifest_image *image, mg_status status, boo
         mg_progress_clear(&j->progress);
         fprintf(stderr, "bad: %s (patient %s, image %s)\n", err->message, image->patient_id,
                 image->image_id);
-        if (strict) given_up = true;
+        if (strict || status == MG_ERR_DEVICE) given_up = true;
     } else {
         j->cached += hit;
         j->odd += *warning != '\0';
@@ -100,8 +104,10 @@ static void prepare_one(void *arg, int64_t index, int thread) {
     mg_prepared p = {0};
     bool hit = false;
     mg_status status = MG_OK;
-    if (!j->preprocessor[thread])
+    if (!j->preprocessor[thread]) {
         j->preprocessor[thread] = mg_preprocessor_create(j->settings, &err);
+        if (j->preprocessor[thread]) mg_preprocessor_use(j->preprocessor[thread], j->device);
+    }
     if (!j->preprocessor[thread]) status = err.code;
     else if (!image->path) status = mg_fail(&err, MG_ERR_IO, "no such file in the data set");
     else status = mg_prepare(j->cache, j->preprocessor[thread], image->path, &p, &hit, &err);
@@ -147,6 +153,9 @@ static void print_summary(const job *j) {
                 "%lld images break a rule of DICOM but could be read; apps/dicom info "
                 "says which\n",
                 (long long)j->odd);
+    char prepared[700];
+    if (*mg_preprocess_told(j->device, prepared, sizeof prepared))
+        fprintf(stderr, "%s\n", prepared);
     if (!j->cache) return;
     mg_cache_statistics s;
     mg_cache_get_statistics(j->cache, &s);
@@ -182,6 +191,15 @@ static mg_status read_manifest(int argc, char **argv, mg_manifest *m, mg_error *
     if (!status) status = mg_manifest_from_files(&files, m, err);
     mg_path_list_free(&files);
     return status;
+}
+
+/* Asked for by name, so that the emulator prepares every image; a GPU shares the work. */
+static mg_status open_device(mg_preprocess_device **out, mg_error *err) {
+    mg_device id;
+    const mg_device_plugin *plugin;
+    mg_status status = mg_device_open(device, &id, &plugin, err);
+    if (status) return status;
+    return mg_preprocess_choose(id == MG_DEVICE_SIMT ? "device" : "auto", plugin, out, err);
 }
 
 static mg_status work(job *j, mg_error *err) {
@@ -220,7 +238,9 @@ static mg_status run(int argc, char **argv, job *j, mg_error *err) {
     *j = (job){.manifest = &manifest, .settings = &settings};
     if (cache_folder) j->cache = mg_cache_open(cache_folder, &settings, &o, err);
     if (cache_folder && !j->cache) status = MG_ERR_IO;
+    if (!status) status = open_device(&j->device, err);
     if (!status) status = work(j, err);
+    mg_preprocess_device_destroy(j->device);
     mg_cache_close(j->cache);
     mg_manifest_free(&manifest);
     return status;

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "apps/lib/interrupt.h"
+#include "apps/lib/preprocess_choice.h"
 #include "apps/lib/trainer.h"
 
 int main(int argc, char **argv) {
@@ -18,6 +19,9 @@ int main(int argc, char **argv) {
         s = mg_trainer_run(&trainer, &err);
         if (!s && !mg_train.no_report) s = mg_trainer_report(&trainer, &err);
     }
+    char prepared[700];
+    if (*mg_preprocess_told(trainer.preprocess, prepared, sizeof prepared))
+        mg_trainer_say(&trainer, "%s", prepared);
     if (s) mg_trainer_say(&trainer, "train: %s", err.message);
     mg_trainer_destroy(&trainer);
     /* Ctrl-C with everything saved is a clean end. */

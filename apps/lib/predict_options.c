@@ -4,6 +4,7 @@
 
 mg_predict_options mg_predict = {.device = "cpu",
                                  .precision = "f32",
+                                 .preprocess = "auto",
                                  .out = "predictions",
                                  .flips = "none",
                                  .threshold = -1,
@@ -51,6 +52,7 @@ static const mg_cli_option options[] = {
      "where the network runs (simt: the CUDA kernels in their emulator)", 0, 0},
     {"precision", 0, MG_CLI_CHOICE, T(precision), "f32|bf16", "f32",
      "of the network's products on the CPU (bf16: faster, rounding moves logits a little)", 0, 0},
+    MG_PREPROCESS_OPTION(T(preprocess)),
     {"threads", 't', MG_CLI_INT, T(threads), "N", "all cores", "threads of the network", 0, 256},
     {"workers", 0, MG_CLI_INT, T(workers), "N", "as threads",
      "threads that read and prepare images", 0, 256},

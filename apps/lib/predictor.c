@@ -58,6 +58,9 @@ static mg_status open_models(mg_predictor *p, mg_error *err) {
         if (s) return s;
     }
     const mg_card *card = &p->model[0].card;
+    mg_status s =
+        mg_preprocess_choose(mg_predict.preprocess, p->model[0].ctx->plugin, &p->preprocess, err);
+    if (s) return s;
     p->aggregation = card->aggregation;
     p->image_threshold = card->image_threshold;
     p->breast_threshold = card->breast_threshold;
@@ -119,6 +122,7 @@ mg_loader_options mg_predictor_loader(const mg_predictor *p, int model) {
     return (mg_loader_options){.manifest = &p->manifest,
                                .workers = workers,
                                .settings = p->model[model].card.input,
+                               .device = p->preprocess,
                                .cache = model == 0 ? p->cache : NULL,
                                .strict = mg_predict.strict};
 }
@@ -195,6 +199,7 @@ void mg_predictor_close(mg_predictor *p) {
     mg_assessment_free(&p->assessment);
     mg_manifest_free(&p->manifest);
     if (p->cache) mg_cache_close(p->cache);
+    mg_preprocess_device_destroy(p->preprocess);
     for (int k = 0; k < p->models; k++) mg_model_close(&p->model[k]);
     mg_pool_destroy(p->pool);
     *p = (mg_predictor){0};

@@ -6,6 +6,7 @@
 #include "apps/lib/cam_pass.h"
 #include "apps/lib/cli.h"
 #include "apps/lib/model.h"
+#include "apps/lib/preprocess_choice.h"
 #include "data/loader.h"
 
 enum { MG_MAX_MODELS = 16 };
@@ -13,7 +14,7 @@ enum { MG_MAX_MODELS = 16 };
 typedef struct mg_predict_options {
     const char *model, *csv, *data, *images, *out, *cache, *aggregation, *window, *crop,
         *j2k_reduce, *trace, *dicom_out;
-    const char *flips, *device, *precision;
+    const char *flips, *device, *precision, *preprocess;
     const char *models[MG_MAX_MODELS]; /* every --model */
     int model_count;
     double threshold, prevalence;
@@ -30,9 +31,10 @@ typedef struct mg_predictor {
     mg_model model[MG_MAX_MODELS];
     int models;
     mg_manifest manifest;
-    mg_cache *cache;             /* of the first model's settings, or NULL */
-    double *logit, *probability; /* per image; NaN: none */
-    char **reason;               /* per image: why there is none; NULL: fine */
+    mg_preprocess_device *preprocess; /* NULL: images are prepared on the host */
+    mg_cache *cache;                  /* of the first model's settings, or NULL */
+    double *logit, *probability;      /* per image; NaN: none */
+    char **reason;                    /* per image: why there is none; NULL: fine */
     int64_t bad;
     mg_aggregation aggregation;
     double image_threshold, breast_threshold, prevalence;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apps/lib/preprocess_choice.h"
 #include "data/files.h"
 #include "tensor/json.h"
 
@@ -17,6 +18,7 @@ mg_train_options mg_train = {
     .j2k_reduce = "off",
     .device = "cpu",
     .precision = "f32",
+    .preprocess = "auto",
     .arch = "b4",
     .pretrained_format = "auto",
     .unfreeze = 7,
@@ -125,6 +127,7 @@ static const mg_cli_option options[] = {
     {"precision", 0, MG_CLI_CHOICE, T(precision), "f32|tf32|bf16", "f32",
      "of matrix products: on a GPU of all, on the CPU (f32, bf16) of frozen stages and validation",
      0, 0},
+    MG_PREPROCESS_OPTION(T(preprocess)),
     {"threads", 't', MG_CLI_INT, T(threads), "N", "all cores", "threads of the network", 0, 256},
     {"workers", 0, MG_CLI_INT, T(workers), "N", "as threads",
      "threads that read and prepare images", 0, 256},
@@ -163,9 +166,9 @@ const mg_cli_program *mg_train_program(void) { return &program; }
 /* Options of the run's conduct rather than of its result: not taken from config.json, and free to
  * differ when resuming. */
 static bool is_conduct(const char *name) {
-    static const char *const names[] = {"out",       "threads", "workers",          "memory",
-                                        "epochs",    "resume",  "find-lr",          "no-report",
-                                        "overwrite", "cache",   "checkpoint-steps", "device"};
+    static const char *const names[] = {
+        "out",       "threads",   "workers", "memory",           "epochs", "resume",    "find-lr",
+        "no-report", "overwrite", "cache",   "checkpoint-steps", "device", "preprocess"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(name, names[i]) == 0) return true;
     return false;

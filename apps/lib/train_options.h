@@ -32,7 +32,7 @@ typedef struct mg_train_options {
     bool no_augment;
     double rotation, translation, scale_low, shear, contrast, brightness, gamma;
     /* the run */
-    const char *aggregation, *device, *precision;
+    const char *aggregation, *device, *precision, *preprocess;
     int64_t threads, workers, bootstrap;
     double memory_limit; /* GiB */
     bool resume, find_lr, strict, overwrite, no_report;

@@ -52,6 +52,7 @@ typedef struct mg_trainer {
     mg_plan validation_plan;            /* the fixed balanced set, every image once */
     float class_weight[2];
     mg_cache *cache;
+    mg_preprocess_device *preprocess; /* NULL: images are prepared on the host */
     mg_augment_settings augment;
     mg_pool *pool;
     mg_context *ctx;

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "apps/lib/preprocess_choice.h"
 #include "apps/lib/progress.h"
 #include "apps/lib/trainer.h"
 #include "data/files.h"
@@ -92,6 +93,7 @@ mg_loader_options mg_trainer_loader(const mg_trainer *t, const mg_plan *plan) {
                                .plan = plan,
                                .settings = t->card.input,
                                .cache = t->cache,
+                               .device = t->preprocess,
                                .seed = (uint64_t)mg_train.seed,
                                .workers = workers,
                                .strict = mg_train.strict};
@@ -297,6 +299,8 @@ mg_status mg_trainer_create(mg_trainer *t, mg_error *err) {
     t->ctx = t->pool ? mg_context_create(device, MG_F32, t->pool, 0) : NULL;
     if (!t->ctx) return mg_fail(err, MG_ERR_MEMORY, "out of memory");
     mg_context_use(t->ctx, device, plugin);
+    s = mg_preprocess_choose(mg_train.preprocess, plugin, &t->preprocess, err);
+    if (s) return s;
     int precision = strcmp(mg_train.precision, "bf16") == 0 ? 2 : mg_train.precision[0] == 't';
     if (precision == 1 && !plugin)
         return mg_fail(err, MG_ERR_ARG,
@@ -333,6 +337,7 @@ void mg_trainer_destroy(mg_trainer *t) {
     mg_context_destroy(t->ctx);
     mg_pool_destroy(t->pool);
     if (t->cache) mg_cache_close(t->cache);
+    mg_preprocess_device_destroy(t->preprocess);
     mg_plan_free(&t->validation_plan);
     for (int side = 0; side < 2; side++) free(t->groups[side]);
     mg_split_free(&t->split);
