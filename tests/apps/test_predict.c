@@ -199,3 +199,44 @@ Test(predict, input_on_a_device, .timeout = 200) {
     free(list);
     shell("rm -rf %s", folder);
 }
+
+/* Images prepared on the emulated device: the predictions of images prepared on the CPU, byte by
+ * byte, the same words about bad files, and a count of what the device left to the CPU. */
+Test(predict, prepared_on_a_device, .timeout = 300) {
+    char *folder = trained(), arguments[900];
+    cr_assert_eq(shell("cd %s && mkdir in && cp $(ls phantom/train_images/*/*.dcm | head -3) in && "
+                       "head -c 9000 $(ls in/*.dcm | head -1) > in/cut.dcm && : > in/empty.dcm && "
+                       "cd - >/dev/null && %s/dicom png $(ls %s/in/1*.dcm | "
+                       "tail -1) %s/in/grey.png >/dev/null",
+                       folder, apps_folder(), folder, folder),
+                 0);
+    static const char *const where[] = {"host", "device", "auto"};
+    for (int k = 0; k < 3; k++) {
+        snprintf(arguments, sizeof arguments,
+                 "--no-report --device simt --preprocess %s --flips horizontal %s/in", where[k],
+                 folder);
+        int code = predict(folder, where[k], arguments);
+        char name[64];
+        snprintf(name, sizeof name, "%s.out", where[k]);
+        char *said = slurp(folder, name, NULL);
+        if (code && said && strstr(said, "not built")) cr_skip_test("the emulator is not built");
+        cr_assert_eq(code, 0, "%s", said);
+        const char *told = strstr(said, "prepared on the device");
+        cr_expect(k == 1 ? told != NULL : told == NULL, "%s", said);
+        if (k == 1)
+            cr_expect(strstr(said, "6 images prepared on the device; on the CPU 2 that it cannot"),
+                      "%s", said);
+        free(said);
+    }
+    cr_expect_eq(shell("cd %s && grep ^skipped host.out > a; grep ^skipped device.out > b; "
+                       "test $(wc -l < a) -eq 2 && cmp a b && "
+                       "cmp host/predictions.csv device/predictions.csv && "
+                       "cmp host/predictions.csv auto/predictions.csv",
+                       folder),
+                 0);
+    snprintf(arguments, sizeof arguments, "--preprocess device %s/in", folder);
+    cr_expect_eq(predict(folder, "cpu", arguments), 1);
+    cr_expect_eq(
+        shell("grep -q 'preprocess device needs --device cuda or simt' %s/cpu.out", folder), 0);
+    shell("rm -rf %s", folder);
+}

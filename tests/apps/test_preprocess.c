@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "data/files.h"
+#include "data/png.h"
 #include "tests/lib/mammogram_file.h"
 #include "tests/lib/scratch.h"
 
@@ -75,6 +76,29 @@ Test(preprocess_app, fills_the_cache_and_goes_on) {
     cr_assert(says("err", "5 prepared, 0 from the cache, 1 bad"));
     cr_assert_eq(run("--stats --height 60 --width 40 @/d/train_images"), 0, "without a table");
     cr_assert(says("out", "5 images"));
+}
+
+/* The cache's bytes do not depend on the device, nor on what the device leaves to the CPU. */
+Test(preprocess_app, on_a_device) {
+    static uint16_t grey[40 * 30];
+    char command[1200];
+    make_data(6);
+    for (int i = 0; i < 40 * 30; i++) grey[i] = (uint16_t)(i % 30 < 20 ? 30000 + 20 * i : 5);
+    mg_png png = {.width = 30, .height = 40, .channels = 1, .bits = 16, .pixels = grey};
+    cr_assert_eq(mg_png_write(scratch_path("d/train_images/5/5.dcm"), &png, NULL), MG_OK);
+    cr_assert_eq(run("--data @/d --cache @/c --height 60 --width 40 --window dicom"), 0);
+    int code = run("--data @/d --cache @/s --height 60 --width 40 --window dicom --device simt");
+    if (code && says("err", "not built")) cr_skip_test("the emulator is not built");
+    cr_assert_eq(code, 0);
+    cr_expect(says("err", "5 prepared, 0 from the cache, 1 bad"));
+    cr_expect(says("err", "4 images prepared on the device; on the CPU 1 that it cannot prepare"));
+    snprintf(command, sizeof command, "diff -r %s %s", scratch_path("c"), scratch_path("s"));
+    cr_expect_eq(system(command), 0);
+    cr_assert_eq(run("--data @/d --cache @/s --height 60 --width 40 --window dicom --device simt"),
+                 0);
+    cr_expect(says("err", "0 prepared, 5 from the cache, 1 bad"));
+    cr_assert_eq(run("--data @/d --cache @/s --device gpu"), 1);
+    cr_expect(says("err", "there is no device gpu"));
 }
 
 Test(preprocess_app, strict_and_wrong_usage) {

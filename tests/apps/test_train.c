@@ -235,7 +235,7 @@ Test(train, no_number_on_a_device, .timeout = 100) {
     shell("rm -rf %s", folder);
 }
 
-/* Augmentation on the device and on the CPU: the same losses and the same weights, bit by bit. A
+/* Preprocessing and augmentation on the device and on the CPU: the same losses and the same weights, bit by bit. A
  * gamma too small to change anything is what keeps augmentation on the CPU. And a run that is
  * resumed on the device, moving average included, ends like one that was not stopped. */
 Test(train, augmentation_on_a_device, .timeout = 300) {
@@ -243,7 +243,7 @@ Test(train, augmentation_on_a_device, .timeout = 300) {
     cr_assert_eq(shell("%s/phantom %s/phantom --patients 6 --size 104x128 --seed 4 --quiet 2>&1",
                        apps_folder(), folder),
                  0);
-    int code = train_on_simt(folder, "device", "--epochs 2");
+    int code = train_on_simt(folder, "device", "--epochs 2 --preprocess device");
     if (code < 0) cr_skip_test("the emulator is not built");
     cr_assert_eq(code, 0);
     cr_assert_eq(train_on_simt(folder, "host", "--epochs 2 --gamma 1e-30"), 0);

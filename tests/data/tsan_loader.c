@@ -17,6 +17,32 @@ static uint64_t run(const mg_loader_options *o, int stop_after) {
     return digest;
 }
 
+/* A device without any memory: workers take turns and then prepare every image by themselves. */
+static void *no_room(size_t bytes, const char *label) {
+    (void)bytes, (void)label;
+    return NULL;
+}
+static void release(void *block) { (void)block; }
+static const char *no_failure(bool wait) {
+    (void)wait;
+    return NULL;
+}
+static void enter(void) {}
+static const mg_memory memory = {.alloc = no_room, .free = release, .failure = no_failure};
+static const mg_device_plugin plugin = {.memory = &memory, .enter = enter};
+
+/* The same batches while the device goes from hand to hand. */
+static bool with_device(mg_loader_options o, uint64_t expected) {
+    bool good = true;
+    for (int always = 0; always < 2; always++) {
+        o.device = mg_preprocess_device_create(&plugin, always, NULL);
+        good &= o.device && run(&o, -1) == expected;
+        (void)run(&o, 1);
+        mg_preprocess_device_destroy(o.device);
+    }
+    return good;
+}
+
 int main(void) {
     scratch_make();
     mg_manifest m = loader_data(true);
@@ -30,6 +56,7 @@ int main(void) {
     uint64_t expected = run(&o, -1);
     o.workers = 4, o.ahead = 3;
     bool good = run(&o, -1) == expected;
+    good &= with_device(o, expected);
     o.cache = mg_cache_open(scratch_path("cache"), &o.settings, NULL, NULL);
     good &= o.cache && run(&o, -1) == expected && run(&o, -1) == expected;
     for (int stop = 0; stop < 4; stop++) (void)run(&o, stop);
