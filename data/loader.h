@@ -8,9 +8,9 @@
  * Batches come in the plan's order with their images in the plan's order, whatever the number of
  * workers. A file that cannot be used is left out of its batch and listed with the reason.
  *
- * With a device the consumer owns it from mg_loader_start() to mg_loader_stop(): workers use it only
- * while the consumer waits in mg_loader_next(), and prepare images by themselves meanwhile (unless
- * they are told to wait). A failure of the device fails mg_loader_next(). */
+ * With a device the consumer owns it from mg_loader_start() to mg_loader_stop(): workers use it
+ * while the consumer waits in mg_loader_next(), and prepare images by themselves when it does not
+ * (unless they are told to wait). A failure of the device fails mg_loader_next(). */
 #ifndef MG_DATA_LOADER_H
 #define MG_DATA_LOADER_H
 

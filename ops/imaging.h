@@ -68,9 +68,9 @@ typedef struct mg_device_imaging {
      * bytes. */
     void (*range)(const float *pixels, int64_t n, void *scratch, float *out);
     size_t (*range_scratch)(int64_t n);
-    /* v = (clip(v, low, high) - low) / (high - low), then 1 - v to invert (MONOCHROME1); NaN becomes
-     * 0, the background. The seed's window is this with low and high limited to centre -+ width.
-     * low < high. */
+    /* v = (clip(v, low, high) - low) / (high - low), then 1 - v to invert (MONOCHROME1). NaN
+     * becomes 0, the background. The seed's window is this with low and high limited to
+     * centre -+ width. low < high. */
     void (*normalise)(float *pixels, int64_t n, float low, float high, bool invert);
     /* row[y], column[x] = 1 where a pixel is above 0, else 0: what the zero crop keeps. */
     void (*lit)(const float *pixels, uint32_t rows, uint32_t columns, uint8_t *row,
