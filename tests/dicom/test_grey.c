@@ -79,6 +79,46 @@ static void read_grey(grey_file *g, const mg_dicom_grey_options *o, float *out) 
     cr_assert_eq(mg_dicom_read_grey(g->d, 0, o, out, &err), MG_DICOM_OK, "%s", err.message);
 }
 
+/* The frame as stored, and its steps in numbers where numbers are all there is; the other half then
+ * gives what both give at once, after the file was closed. */
+Test(grey, in_two_halves) {
+    static uint16_t data[N];
+    static float want[N], got[N], values[4096];
+    grey_ramp(data);
+    for (int kind = 0; kind < 4; kind++) { /* rescale, window, inverted window, own range */
+        pixel_image im = square12;
+        im.photometric = kind == 2 ? "MONOCHROME1" : "MONOCHROME2";
+        grey_file g;
+        grey_begin(&g, &im);
+        pixel_file_us(&g.f, 0x00280120, "US", 37);
+        if (kind < 3) pixel_file_text(&g.f, 0x00281050, "DS", "500.5");
+        if (kind < 3) pixel_file_text(&g.f, 0x00281051, "DS", "801");
+        pixel_file_text(&g.f, 0x00281052, "DS", "-0.3");
+        pixel_file_text(&g.f, 0x00281053, "DS", "1.7");
+        if (kind < 3) pixel_file_text(&g.f, 0x00281056, "CS", "SIGMOID");
+        grey_end(&g, data, sizeof data);
+        mg_dicom_grey_options o = {.no_voi = kind == 0};
+        mg_dicom_stored s;
+        read_grey(&g, &o, want);
+        cr_assert_eq(mg_dicom_read_stored(g.d, 0, &o, &s, NULL), MG_DICOM_OK);
+        grey_done(&g);
+        cr_assert(s.rows == GREY_ROWS && s.columns == GREY_COLUMNS && s.word_bytes == 2);
+        cr_expect(!s.is_signed && s.padded && s.padding_low == 37 && s.padding_high == 37);
+        cr_expect_eq(memcmp(s.pixels, data, sizeof data), 0);
+        cr_expect(s.plain == (kind < 2) && s.windowed == (kind == 1 || kind == 2));
+        cr_expect(s.slope == 1.7 && s.intercept == -0.3);
+        if (s.windowed)
+            cr_expect(s.window.center == 500.5 && s.window.function == MG_DICOM_VOI_SIGMOID);
+        cr_assert_eq(mg_dicom_stored_grey(&s, NULL, got, NULL), MG_DICOM_OK);
+        cr_expect_eq(memcmp(got, want, sizeof got), 0);
+        mg_dicom_stored_values(&s, 0, 4096, values);
+        for (int i = 0; i < N; i++)
+            cr_expect_eq(want[i], data[i] == 37 && kind ? 0 : values[data[i]]);
+        mg_dicom_stored_free(&s);
+        cr_expect_null(s.pixels);
+    }
+}
+
 Test(grey, window_rescale_and_inversion_in_order) {
     static uint16_t data[N];
     static float out[N];
