@@ -35,8 +35,8 @@ mg_preprocess_device *mg_preprocess_device_create(const mg_device_plugin *plugin
 void mg_preprocess_device_destroy(mg_preprocess_device *d);
 void mg_preprocess_device_counts(mg_preprocess_device *d, mg_preprocess_counts *out);
 
-/* The owner takes the device, waiting for the image that is being prepared, and gives it back. NULL
- * is fine. Any thread, but no two take turns as owners without a lend in between. */
+/* The owner, of whom there is one at a time, takes the device, waiting for the image that is being
+ * prepared, and gives it back. Before the first reclaim it is everybody's. NULL is fine. */
 void mg_preprocess_device_reclaim(mg_preprocess_device *d);
 void mg_preprocess_device_lend(mg_preprocess_device *d);
 
