@@ -72,7 +72,7 @@ FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 BENCH_SRC:= $(wildcard bench/bench_*.c)
 BENCHES  := $(BENCH_SRC:%.c=$(BUILD)/%)
 
-.PHONY: cuda all lib apps deps demo test built-tests test-long gradcheck check format bench docs fuzz tsan install clean help
+.PHONY: cuda all lib apps examples deps demo test built-tests test-long gradcheck check format bench docs fuzz tsan install clean help
 .DEFAULT_GOAL := all
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -122,6 +122,13 @@ $(BUILD)/bin/%: $(BUILD)/obj/apps/%.o $(APPLIB) $(LIB)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $< $(APPLIB) $(LIB) $(LDLIBS) -o $@
 
+# Small programs over mammograd.h, built as a user would build them.
+EXAMPLES := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
+$(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
+examples: $(EXAMPLES)                            ## small programs over mammograd.h
+
 # --- CUDA ----------------------------------------------------------------------------------------
 # The device "cuda" is a plugin: only `--device cuda` opens it. Spills and local memory are errors.
 NVCC     ?= $(shell command -v nvcc 2>/dev/null)
@@ -166,7 +173,7 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_LIB:%.c=$(BUILD)/obj/%.o) $(APPL
 
 JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 # The plugins are made where their compilers are: nvcc's zero spills and zero local memory are a test.
-built-tests: apps $(TESTS) simt $(if $(SAN),,cuda)
+built-tests: apps examples $(TESTS) simt $(if $(SAN),,cuda)
 test: $(BUILD)/.deps                             ## the test suite (minutes)
 	@! git rev-parse --git-dir >/dev/null 2>&1 || tools/check.sh --quick
 	@$(MAKE) --no-print-directory -j$(JOBS) built-tests

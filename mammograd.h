@@ -3,6 +3,10 @@
 #ifndef MAMMOGRAD_H
 #define MAMMOGRAD_H
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Errors, random numbers, threads, tensors, weight files. */
 #include "tensor/error.h"
 #include "tensor/pool.h"
@@ -15,8 +19,11 @@
 #include "autograd/context.h"
 #include "autograd/functions.h"
 #include "nn/arch.h"
+#include "nn/cam.h"
 #include "nn/efficientnet.h"
 #include "nn/keymap.h"
+#include "nn/state.h"
+#include "optim/ema.h"
 #include "optim/optimizer.h"
 #include "optim/schedule.h"
 
@@ -32,5 +39,9 @@
 #include "data/metrics.h"
 #include "data/png.h"
 #include "data/preprocess.h"
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

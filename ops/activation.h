@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-#include "ops/op.h"
+#include "ops/real.h"
 
 static inline real sigmoid(real x) { return (real)(1.0 / (1.0 + exp(-(double)x))); }
 

@@ -5,7 +5,7 @@
  *
  * Shapes: a, b and y any, equal. a and b may be the same tensor.
  * Source: He et al. 2015 (residual networks). */
-#include "ops/op.h"
+#include "ops/real.h"
 
 static mg_status shape(mg_op_call *c, mg_error *err) {
     mg_status s = mg_expect_shape(c, "add", 1, "b", c->x_shape[0], err);

@@ -16,7 +16,7 @@
  * Source: Ioffe & Szegedy 2015. */
 #include <math.h>
 
-#include "ops/op.h"
+#include "ops/real.h"
 
 enum { X, GAMMA, BETA, RUNNING_MEAN, RUNNING_VAR };
 

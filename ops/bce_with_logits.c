@@ -9,7 +9,7 @@
  * difference of two large ones, and no e^x overflows, however confident the logit.
  * Source: Good 1952 (logarithmic score); Mächler 2012 (log1p(exp)). */
 #include "ops/activation.h"
-#include "ops/op.h"
+#include "ops/real.h"
 
 enum { Z, TARGET, WEIGHT };
 

@@ -6,7 +6,7 @@
  *
  * Shapes: x, y [N,H,W,C], s [N,C].
  * Source: Hu, Shen & Sun 2017 (squeeze-and-excitation, the "scale" step). */
-#include "ops/op.h"
+#include "ops/real.h"
 
 static mg_status shape(mg_op_call *c, mg_error *err) {
     mg_status s = mg_expect_rank(c, "channel_scale", 0, "x", 4, "[N,H,W,C]", err);

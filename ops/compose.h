@@ -4,7 +4,7 @@
 #ifndef MG_OPS_COMPOSE_H
 #define MG_OPS_COMPOSE_H
 
-#include "ops/op.h"
+#include "ops/real.h"
 
 #define MG_PART_NAME(name) MG_CAT(mg_op_##name, MG_REAL_SUFFIX)
 #define MG_PART(name)      (&MG_PART_NAME(name))

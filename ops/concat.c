@@ -5,7 +5,7 @@
  *
  * Shapes: a and b of one rank, equal except along attr.axis (0 … rank-1).
  * Source: Szegedy et al. 2014 (filter concatenation). */
-#include "ops/op.h"
+#include "ops/real.h"
 
 static mg_status shape(mg_op_call *c, mg_error *err) {
     const mg_shape *a = &c->x_shape[0], *b = &c->x_shape[1];

@@ -12,7 +12,7 @@
  * such a call has no backward, because the sum before the activation is not kept.
  * Source: LeCun et al. 1998. */
 #include "ops/activation.h"
-#include "ops/op.h"
+#include "ops/real.h"
 
 enum { X, W, BIAS };
 

@@ -7,7 +7,7 @@
  * Shapes: x [N,H,W,C], w [k,k,C]; y [N,H',W',C] with H' from mg_conv_output (attr.kernel,
  * attr.stride, attr.padding). Positions outside the image count as zero.
  * Source: Howard et al. 2017 (MobileNets). */
-#include "ops/op.h"
+#include "ops/real.h"
 
 static mg_status shape(mg_op_call *c, mg_error *err) {
     mg_status s = mg_expect_rank(c, "depthwise_conv", 0, "x", 4, "[N,H,W,C]", err);

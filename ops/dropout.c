@@ -8,7 +8,7 @@
  * outside training y = x. Draw i of the key's stream decides element i, so backward draws the same
  * mask again and nothing is stored.
  * Source: Srivastava et al. 2014. */
-#include "ops/op.h"
+#include "ops/real.h"
 
 static mg_status shape(mg_op_call *c, mg_error *err) {
     if (!(c->attr.p >= 0 && c->attr.p < 1))

@@ -5,7 +5,7 @@
  *
  * Shapes: x [N,H,W,C]; y [N,C]. Linear in x.
  * Source: Lin, Chen & Yan 2013 ("network in network", section 3.2). */
-#include "ops/op.h"
+#include "ops/real.h"
 
 static mg_status shape(mg_op_call *c, mg_error *err) {
     mg_status s = mg_expect_rank(c, "global_average_pool", 0, "x", 4, "[N,H,W,C]", err);

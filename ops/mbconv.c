@@ -14,7 +14,7 @@
  * have x's shape. No backward: the frozen part of a network is never differentiated.
  * Source: Sandler et al. 2018 (MobileNetV2), Tan & Le 2019 (EfficientNet). */
 #include "ops/activation.h"
-#include "ops/op.h"
+#include "ops/real.h"
 
 enum { X, EXPAND_W, EXPAND_B, DW_W, DW_B, SE_W1, SE_B1, SE_W2, SE_B2, PROJECT_W, PROJECT_B };
 

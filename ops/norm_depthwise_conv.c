@@ -16,6 +16,7 @@
 
 #include "ops/activation.h"
 #include "ops/compose.h"
+#include "ops/real.h"
 
 enum { X, GAMMA, BETA, RUNNING_MEAN, RUNNING_VAR, W };
 

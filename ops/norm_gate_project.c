@@ -18,6 +18,7 @@
 
 #include "ops/activation.h"
 #include "ops/compose.h"
+#include "ops/real.h"
 
 enum { X, GAMMA, BETA, RUNNING_MEAN, RUNNING_VAR, W1, B1, W2, B2, W };
 

@@ -139,19 +139,8 @@ typedef struct mg_op {
     mg_kernels reference; /* of this file's precision */
 } mg_op;
 
-/* --- the two precisions of a reference ------------------------------------------------------- */
-
-#define MG_CAT_(a, b) a##b
-#define MG_CAT(a, b)  MG_CAT_(a, b)
-#ifdef MG_REAL_F32
-typedef float real;
-#define MG_REAL_SUFFIX _f32
-#else
-typedef double real;
-#define MG_REAL_SUFFIX _f64
-#endif
-/* Opens the definition of this file's descriptor: MG_OP(silu) = { … }; */
-#define MG_OP(name)     const mg_op MG_CAT(mg_op_##name, MG_REAL_SUFFIX)
+#define MG_CAT_(a, b)   a##b
+#define MG_CAT(a, b)    MG_CAT_(a, b)
 #define MG_COUNT(array) ((int)(sizeof(array) / sizeof(*(array))))
 
 /* --- helpers that shape rules share ---------------------------------------------------------- */

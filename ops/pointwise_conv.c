@@ -10,7 +10,7 @@
  * such a call has no backward, because the sum before the activation is not kept.
  * Source: Lin, Chen & Yan 2013 ("network in network"). */
 #include "ops/activation.h"
-#include "ops/op.h"
+#include "ops/real.h"
 
 static mg_status shape(mg_op_call *c, mg_error *err) {
     int rank = c->x_shape[0].rank;

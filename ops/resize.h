@@ -11,7 +11,7 @@
 
 #include <math.h>
 
-#include "ops/op.h"
+#include "ops/real.h"
 
 /* CUDA kernels use the same rules on the device. */
 #ifdef __CUDACC__

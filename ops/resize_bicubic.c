@@ -8,6 +8,7 @@
  * Keys' kernel with a = -0.75, the value image libraries and PyTorch settled on.
  * Source: Keys 1981 (cubic convolution interpolation). */
 #include "ops/resize.h"
+#include "ops/real.h"
 
 enum { TAPS = 4 };
 

@@ -7,6 +7,7 @@
  * Taps and weights: ops/resize.h. Shapes: x [N,H,W,C]; y [N,height,width,C]. attr.align_corners.
  * Source: Gonzalez & Woods, Digital Image Processing, section 2.4. */
 #include "ops/resize.h"
+#include "ops/real.h"
 
 enum { TAPS = 2 };
 

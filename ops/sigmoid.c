@@ -6,7 +6,7 @@
  * Shapes: x and y any, equal. Backward reads y, so x need not be kept.
  * Source: Verhulst 1845; Goodfellow, Bengio & Courville 2016, section 3.10. */
 #include "ops/activation.h"
-#include "ops/op.h"
+#include "ops/real.h"
 
 static mg_cost cost(const mg_op_call *c) { return mg_cost_elementwise(c, 4, 4); }
 

@@ -6,7 +6,7 @@
  * Shapes: x and y any, equal. Backward recomputes s from x: one exp is cheaper than a buffer.
  * Source: Elfwing, Uchibe & Doya 2017 (SiLU); Ramachandran et al. 2017 (swish). */
 #include "ops/activation.h"
-#include "ops/op.h"
+#include "ops/real.h"
 
 static mg_cost cost(const mg_op_call *c) { return mg_cost_elementwise(c, 5, 9); }
 

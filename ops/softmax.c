@@ -8,7 +8,7 @@
  * Source: Bridle 1990; Goodfellow, Bengio & Courville 2016, section 6.2.2.3. */
 #include <math.h>
 
-#include "ops/op.h"
+#include "ops/real.h"
 
 static mg_status shape(mg_op_call *c, mg_error *err) {
     if (c->x_shape[0].rank < 1)

@@ -12,7 +12,7 @@
  * Shapes: x, y [N,H,W,C], w1 [C,S], b1 [S], w2 [S,C], b2 [C]. Saved: g [N,C], u [N,S], a [N,C].
  * Source: Hu, Shen & Sun 2017; SiLU inside as in EfficientNet (Tan & Le 2019). */
 #include "ops/activation.h"
-#include "ops/op.h"
+#include "ops/real.h"
 
 enum { X, W1, B1, W2, B2 };
 

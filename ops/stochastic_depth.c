@@ -7,7 +7,7 @@
  * Shapes: x and y any of rank >= 1, equal; the first dim counts the images. attr.p in [0,1),
  * attr.key, attr.training; outside training y = x. Backward draws the same numbers again.
  * Source: Huang et al. 2016; one draw per image as in EfficientNet ("drop connect"). */
-#include "ops/op.h"
+#include "ops/real.h"
 
 static mg_status shape(mg_op_call *c, mg_error *err) {
     if (c->x_shape[0].rank < 1)

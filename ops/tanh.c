@@ -7,7 +7,7 @@
  * Source: Ilse, Tomczak & Welling 2018 (attention-based pooling). */
 #include <math.h>
 
-#include "ops/op.h"
+#include "ops/real.h"
 
 static mg_cost cost(const mg_op_call *c) { return mg_cost_elementwise(c, 6, 4); }
 

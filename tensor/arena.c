@@ -26,6 +26,7 @@ struct mg_arena {
     block *blocks;
     int count, room;
     int search;                      /* no block before this one is free */
+    bool at_peak;                    /* used is the peak, and `largest` is yet to be filled */
     mg_arena_block largest[LARGEST]; /* at the peak */
 };
 
@@ -82,9 +83,11 @@ static bool make_room(mg_arena *a) {
     return true;
 }
 
-static void note_peak(mg_arena *a) {
-    if (a->used <= a->peak) return;
-    a->peak = a->used;
+/* Fills `largest` when the peak is about to be left, once: looking through all blocks for each new
+ * one that raises it would make a long forward pass quadratic. */
+static void leave_peak(mg_arena *a) {
+    if (!a->at_peak) return;
+    a->at_peak = false;
     memset(a->largest, 0, sizeof a->largest);
     for (int i = 0; i < a->count; i++) {
         const block *b = &a->blocks[i];
@@ -93,6 +96,12 @@ static void note_peak(mg_arena *a) {
         for (; k > 0 && a->largest[k - 1].bytes < b->bytes; k--) a->largest[k] = a->largest[k - 1];
         a->largest[k] = (mg_arena_block){b->label ? b->label : "(unnamed)", b->bytes};
     }
+}
+
+static void note_peak(mg_arena *a) {
+    if (a->used <= a->peak) return;
+    a->peak = a->used;
+    a->at_peak = true;
 }
 
 void *mg_arena_alloc(mg_arena *a, size_t bytes, const char *label) {
@@ -155,6 +164,7 @@ void mg_arena_free(mg_arena *a, void *p) {
     if (!p) return;
     int low = find_block(a, p);
     if (low < 0) abort();
+    leave_peak(a);
     if (a->blocks[low].device) a->memory->free(a->blocks[low].device);
     a->blocks[low].device = NULL;
     a->used -= a->blocks[low].bytes;
@@ -172,6 +182,7 @@ void mg_arena_free(mg_arena *a, void *p) {
 }
 
 void mg_arena_reset(mg_arena *a, bool trim) {
+    leave_peak(a);
     if (trim && a->count) {
         const block *last = &a->blocks[a->count - 1];
         madvise(a->base, last->offset + last->bytes, MADV_DONTNEED);
@@ -190,10 +201,12 @@ size_t mg_arena_peak(const mg_arena *a) { return a->peak; }
 void mg_arena_forget_peak(mg_arena *a) {
     a->peak = 0;
     memset(a->largest, 0, sizeof a->largest);
+    a->at_peak = false;
     note_peak(a);
 }
 
-int mg_arena_largest(const mg_arena *a, mg_arena_block *out, int n) {
+int mg_arena_largest(mg_arena *a, mg_arena_block *out, int n) {
+    leave_peak(a);
     int k = 0;
     for (; k < n && k < LARGEST && a->largest[k].bytes; k++) out[k] = a->largest[k];
     return k;

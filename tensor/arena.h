@@ -14,8 +14,8 @@
 
 typedef struct mg_arena mg_arena;
 
-/* Reserves `capacity` bytes of address space (0: 1 TiB), fewer where the system limits it. NULL when
- * even 8 MiB are refused. */
+/* Reserves `capacity` bytes of address space (0: 1 TiB), fewer where the system limits it. NULL
+ * when even 8 MiB are refused. */
 mg_arena *mg_arena_create(const char *name, size_t capacity);
 void mg_arena_destroy(mg_arena *arena);
 
@@ -45,6 +45,6 @@ typedef struct mg_arena_block {
     const char *label;
     size_t bytes;
 } mg_arena_block;
-int mg_arena_largest(const mg_arena *arena, mg_arena_block *out, int n);
+int mg_arena_largest(mg_arena *arena, mg_arena_block *out, int n);
 
 #endif

@@ -104,12 +104,12 @@ static mg_status read_entries(const directory *d, mg_zip *zip, mg_error *err) {
         name += name_size + 1;
         if (!read_zip64(p + CENTRAL_SIZE + name_size, extra, e))
             return mg_fail(err, MG_ERR_FORMAT, "zip entry %s has a damaged extra field", e->name);
-        together += e->stored_size < zip->size ? e->stored_size : zip->size;
+        together += e->stored_size < zip->size ? e->stored_size : 0; /* else never read */
         p += length;
         left -= length;
     }
     if (together > zip->size)
-        return mg_fail(err, MG_ERR_FORMAT, "entries of the zip archive overlap, or are cut off");
+        return mg_fail(err, MG_ERR_FORMAT, "entries of the zip archive overlap");
     qsort(zip->entries, zip->count, sizeof *zip->entries, by_name);
     for (size_t i = 1; i < zip->count; i++)
         if (strcmp(zip->entries[i - 1].name, zip->entries[i].name) == 0)

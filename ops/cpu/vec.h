@@ -229,7 +229,7 @@ static inline v16 v16_one_plus_exp_minus(v16 x) {
     return v16_add(v16_add_exponent(p, rounded), one);
 }
 
-/* 1 / (1 + e^-x), at most 2 ulp off; below -87.33 it is 0. The division costs the divider ten to
+/* 1 / (1 + e^-x), at most 2.5 ulp off; below -87.33 it is 0. The division costs the divider ten to
  * sixteen cycles a vector, but the multiply-adds of the neighbouring vectors run meanwhile; a
  * reciprocal by Newton steps takes nine of those. 0 x keeps a NaN. */
 static inline v16 v16_sigmoid(v16 x) {

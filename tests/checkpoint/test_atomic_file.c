@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -152,6 +153,31 @@ Test(atomic, leftovers_of_the_dead_go) {
     cr_assert_eq(mg_atomic_remove_leftovers(scratch_path(".")), 1);
     cr_assert_eq(scratch_count(), 3);
     cr_assert_eq(mg_atomic_commit(mine, NULL), MG_OK);
+}
+
+/* The owner may have a number of another container: its lock says that it lives. */
+Test(atomic, a_locked_temporary_is_alive) {
+    char name[64];
+    pid_t gone = fork();
+    if (gone == 0) _exit(0);
+    cr_assert_eq(waitpid(gone, NULL, 0), gone);
+    snprintf(name, sizeof name, ".a.%ld-1.tmp", (long)gone);
+    scratch_text(name, "being written elsewhere");
+    int fd = open(scratch_path(name), O_RDONLY | O_CLOEXEC);
+    cr_assert_eq(flock(fd, LOCK_EX | LOCK_NB), 0);
+    cr_assert_eq(mg_atomic_remove_leftovers(scratch_path(".")), 0);
+    close(fd);
+    cr_assert_eq(mg_atomic_remove_leftovers(scratch_path(".")), 1);
+    mg_atomic_file *mine = mg_atomic_open(scratch_path("b"), NULL);
+    int locked = 0;
+    for (unsigned i = 0; i < 8; i++) { /* ours are locked */
+        snprintf(name, sizeof name, ".b.%ld-%u.tmp", (long)getpid(), i);
+        fd = open(scratch_path("%s", name), O_RDONLY | O_CLOEXEC);
+        locked += fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0;
+        if (fd >= 0) close(fd);
+    }
+    cr_assert_eq(locked, 1);
+    mg_atomic_abandon(mine);
 }
 
 /* Process numbers come again: the leftover of a namesake must not stop a write. */

@@ -250,6 +250,23 @@ Test(pickle, bombs, .timeout = 60) {
     free(object);
 }
 
+/* 20,000 dictionaries of five bytes each, every one a copy of the same list of 10,000 pairs. */
+Test(pickle, memory_is_in_proportion, .timeout = 60) {
+    enum { PAIRS = 10000, COPIES = 20000 };
+    static char object[200 + 2 * PAIRS + 5 * COPIES];
+    char *at = object;
+#define PUT(text) (memcpy(at, text, sizeof(text) - 1), at += sizeof(text) - 1)
+    PUT("\x80\x02NN\x86q\x00]q\x01(");
+    for (int i = 0; i < PAIRS; i++) PUT("h\x00");
+    PUT("e\x85q\x02"
+        "ccollections\nOrderedDict\nq\x03");
+    for (int i = 0; i < COPIES; i++) PUT("h\x03h\x02R");
+    PUT(".");
+    mg_error err = {0};
+    cr_assert_null(run(object, (size_t)(at - object), BYTES(KEYS DATA), &err));
+    cr_assert(strstr(err.message, "far more memory than its size"), "%s", err.message);
+}
+
 Test(pickle, duplicate_names) {
 #define ENTRY "X\x01\0\0\0w" REBUILD "(" STORAGE("K\x04", "") "K\0K\x02\x85K\x01\x85\x89}tR"
     mg_error err = {0};

@@ -6,6 +6,7 @@
 #include "ops/cpu/vec.h" /* without MG_ISA_…: the scalar build, whose bits all others share */
 
 static double exact_sigmoid(double x) { return 1 / (1 + exp(-x)); }
+static double exact_silu(double x) { return x / (1 + exp(-x)); }
 static double exact_softplus(double x) { return (x > 0 ? x : 0) + log1p(exp(-fabs(x))); }
 
 /* Results below FLT_MIN may be flushed to zero, hence the domains of exp, sigmoid and softplus. */
@@ -17,10 +18,11 @@ static const struct {
     double limit;
 } functions[VECTOR_FUNCTIONS] = {
     {"exp", v16_exp, exp, -87.33f, 88.02f, 2},
-    {"sigmoid", v16_sigmoid, exact_sigmoid, -87.33f, FLT_MAX, 4},
+    {"sigmoid", v16_sigmoid, exact_sigmoid, -87.33f, FLT_MAX, 2.5},
     {"tanh", v16_tanh, tanh, -FLT_MAX, FLT_MAX, 2},
     {"log1p", v16_log1p_unit, log1p, 0, 1, 2},
     {"softplus", v16_softplus, exact_softplus, -87.33f, FLT_MAX, 4},
+    {"silu", v16_silu, exact_silu, -87.33f, FLT_MAX, 3},
 };
 
 const char *vector_function_name(int f) { return functions[f].name; }

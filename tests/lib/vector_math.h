@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-enum { VECTOR_FUNCTIONS = 5 }; /* exp, sigmoid, tanh, log1p on [0,1], softplus */
+enum { VECTOR_FUNCTIONS = 6 }; /* exp, sigmoid, tanh, log1p on [0,1], softplus, silu */
 
 const char *vector_function_name(int f);
 /* The promise made in vec.h, in units in the last place. */

@@ -132,6 +132,17 @@ Test(schedule, early_stop_follows_the_text) {
     cr_assert_eq(stops_after(curves[6], 12, 3), 3, "a crawl below min_delta does not count");
 }
 
+/* A first loss that is no number must not become the mark that nothing can pass. */
+Test(schedule, early_stop_starts_with_a_number) {
+    mg_early_stop s = mg_early_stop_init();
+    cr_assert_not(mg_early_stop_step(&s, NAN));
+    for (int epoch = 0; epoch < 20; epoch++)
+        cr_assert_not(mg_early_stop_step(&s, 1 - 0.02 * epoch), "epoch %d", epoch);
+    s = mg_early_stop_init();
+    for (int epoch = 1; epoch < s.patience; epoch++) cr_assert_not(mg_early_stop_step(&s, NAN));
+    cr_assert(mg_early_stop_step(&s, NAN));
+}
+
 Test(schedule, lr_finder_finds_the_slope) {
     static mg_lr_finder f;
     mg_lr_finder_init(&f, 1e-7, 1, 100);

@@ -8,6 +8,7 @@
 #include "tensor/error.h"
 #include "tensor/pool.h"
 #include "tensor/rng.h"
+#include "tests/lib/scratch.h"
 
 Test(error, first_failure_wins) {
     mg_error err = {0};
@@ -83,7 +84,7 @@ Test(pool, every_chunk_once_at_any_thread_count) {
 Test(pool, as_many_threads_as_processors_allowed) {
     cpu_set_t all, one;
     cr_assert_eq(sched_getaffinity(0, sizeof all, &all), 0);
-    cr_expect_eq(mg_cores(), CPU_COUNT(&all));
+    cr_expect_eq(mg_cores(), mg_cores_within("/sys/fs/cgroup", CPU_COUNT(&all)));
     int first = 0;
     while (!CPU_ISSET(first, &all)) first++;
     CPU_ZERO(&one);
@@ -93,4 +94,22 @@ Test(pool, as_many_threads_as_processors_allowed) {
     cr_expect_eq(mg_cores(), 1);
     cr_expect_eq(mg_pool_threads(pool), 1);
     mg_pool_destroy(pool);
+}
+
+/* A container's quota counts as well as its processors do. */
+Test(pool, as_many_threads_as_the_quota_allows) {
+    scratch_make();
+    const char *folder = scratch_path("v2");
+    scratch_text("v2/cpu.max", "150000 100000\n");
+    cr_assert_eq(mg_cores_within(folder, 64), 2);
+    cr_assert_eq(mg_cores_within(folder, 1), 1);
+    scratch_text("v2/cpu.max", "max 100000\n");
+    cr_assert_eq(mg_cores_within(folder, 64), 64);
+    scratch_text("v1/cpu/cpu.cfs_quota_us", "400000\n");
+    scratch_text("v1/cpu/cpu.cfs_period_us", "100000\n");
+    cr_assert_eq(mg_cores_within(scratch_path("v1"), 64), 4);
+    scratch_text("v1/cpu/cpu.cfs_quota_us", "-1\n");
+    cr_assert_eq(mg_cores_within(scratch_path("v1"), 64), 64);
+    cr_assert_eq(mg_cores_within(scratch_path("nothing"), 64), 64);
+    scratch_remove();
 }
