@@ -7,6 +7,8 @@ const mg_device_imaging mg_cuda_imaging = {
     mg_imaging_look_up,
     mg_imaging_range,
     mg_imaging_range_scratch,
+    mg_imaging_steady_range,
+    mg_imaging_steady_range_scratch,
     mg_imaging_normalise,
     mg_imaging_lit,
     mg_imaging_block_means,

@@ -13,6 +13,9 @@ void mg_imaging_values(const mg_imaging_grey *g, int32_t first, uint32_t n, floa
 void mg_imaging_look_up(const mg_imaging_stored *stored, const float *table, float *grey);
 void mg_imaging_range(const float *pixels, int64_t n, void *scratch, float *out);
 size_t mg_imaging_range_scratch(int64_t n);
+void mg_imaging_steady_range(const float *pixels, uint32_t rows, uint32_t columns, void *scratch,
+                             float *out);
+size_t mg_imaging_steady_range_scratch(uint32_t rows);
 void mg_imaging_normalise(float *pixels, int64_t n, float low, float high, bool invert);
 void mg_imaging_quantise(const float *in, int64_t n, uint16_t *out);
 /* imaging_shape.cu */

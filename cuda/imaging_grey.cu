@@ -97,20 +97,11 @@ void mg_imaging_look_up(const mg_imaging_stored *s, const float *table, float *g
 
 /* --- range ------------------------------------------------------------------------------------ */
 
-/* out[2 block], out[2 block + 1] = smallest of low[], largest of high[], visited with a stride: the
- * first launch gives the image twice, the second the parts of the first. */
-static __global__ void __launch_bounds__(THREADS)
-    range_kernel(const float *__restrict__ low, const float *__restrict__ high, int64_t n,
-                 int stride, float *__restrict__ out) {
+/* out[2 block], out[2 block + 1] = smallest lo, largest hi of the block's threads. */
+__device__ __forceinline__ void block_range(float lo, float hi, float *out) {
     MG_SHARED(float, least, [THREADS]);
     MG_SHARED(float, most, [THREADS]);
     const unsigned t = threadIdx.x;
-    float lo = INFINITY, hi = -INFINITY;
-    for (int64_t i = (int64_t)blockIdx.x * THREADS + t; i < n; i += (int64_t)gridDim.x * THREADS) {
-        const float a = low[i * stride], b = high[i * stride];
-        lo = a < lo ? a : lo; /* NaN compares false and is passed over */
-        hi = b > hi ? b : hi;
-    }
     least[t] = lo;
     most[t] = hi;
     for (unsigned half = THREADS / 2; half > 0; half /= 2) {
@@ -122,6 +113,21 @@ static __global__ void __launch_bounds__(THREADS)
     if (t > 0) return;
     out[2 * blockIdx.x] = least[0];
     out[2 * blockIdx.x + 1] = most[0];
+}
+
+/* Smallest of low[], largest of high[], visited with a stride: the first launch gives the image
+ * twice, the second the parts of the first. */
+static __global__ void __launch_bounds__(THREADS)
+    range_kernel(const float *__restrict__ low, const float *__restrict__ high, int64_t n,
+                 int stride, float *__restrict__ out) {
+    float lo = INFINITY, hi = -INFINITY;
+    for (int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x; i < n;
+         i += (int64_t)gridDim.x * THREADS) {
+        const float a = low[i * stride], b = high[i * stride];
+        lo = a < lo ? a : lo; /* NaN compares false and is passed over */
+        hi = b > hi ? b : hi;
+    }
+    block_range(lo, hi, out);
 }
 
 static int64_t parts_of(int64_t n) {
@@ -138,6 +144,48 @@ void mg_imaging_range(const float *pixels, int64_t n, void *scratch, float *out)
     MG_LAUNCH(range_kernel, (unsigned)count, THREADS, 0, pixels, pixels, n, 1, parts);
     MG_LAUNCH(range_kernel, 1, THREADS, 0, (const float *)parts, (const float *)parts + 1, count, 2,
               out);
+}
+
+/* A block looks along every gridDim.x-th pair of rows. */
+static __global__ void __launch_bounds__(THREADS)
+    steady_range_kernel(const float *__restrict__ pixels, uint32_t rows, uint32_t columns,
+                        float *__restrict__ out) {
+    float lo = INFINITY, hi = -INFINITY;
+    for (uint32_t y = blockIdx.x; y + 1 < rows; y += gridDim.x) {
+        const float *a = pixels + (int64_t)y * columns, *b = a + columns;
+        for (uint32_t x = threadIdx.x; x + 1 < columns; x += THREADS) {
+            const float v[4] = {a[x], a[x + 1], b[x], b[x + 1]};
+            float least = v[0], most = v[0];
+            bool whole = !isnan(v[0]);
+#pragma unroll
+            for (int k = 1; k < 4; k++) {
+                least = v[k] < least ? v[k] : least;
+                most = v[k] > most ? v[k] : most;
+                whole &= !isnan(v[k]);
+            }
+            lo = whole && most < lo ? most : lo;
+            hi = whole && least > hi ? least : hi;
+        }
+    }
+    block_range(lo, hi, out);
+}
+
+static uint32_t steady_parts_of(uint32_t rows) {
+    return rows < (uint32_t)MOST_PARTS ? rows : (uint32_t)MOST_PARTS;
+}
+
+size_t mg_imaging_steady_range_scratch(uint32_t rows) {
+    return (size_t)steady_parts_of(rows) * 2 * sizeof(float);
+}
+
+void mg_imaging_steady_range(const float *pixels, uint32_t rows, uint32_t columns, void *scratch,
+                             float *out) {
+    float *parts = (float *)scratch;
+    const uint32_t count = steady_parts_of(rows);
+    mg_cuda_cost(4.0 * rows * columns, 0);
+    MG_LAUNCH(steady_range_kernel, count, THREADS, 0, pixels, rows, columns, parts);
+    MG_LAUNCH(range_kernel, 1, THREADS, 0, (const float *)parts, (const float *)parts + 1,
+              (int64_t)count, 2, out);
 }
 
 /* --- min-max and 16 bits ---------------------------------------------------------------------- */

@@ -80,35 +80,6 @@ static mg_status crop(const mg_source *s, const mg_preprocess_settings *settings
     return MG_OK;
 }
 
-/* Kept rows of an image of n >> reduce rows (rounded up) as rows of the full one. */
-static mg_status enlarge(mg_kept *kept, int reduce, uint32_t n, mg_error *err) {
-    uint32_t unit = UINT32_C(1) << reduce;
-    if (!kept->list) {
-        uint32_t end = (kept->first + kept->count) * unit;
-        kept->first *= unit;
-        kept->count = (end < n ? end : n) - kept->first;
-        return MG_OK;
-    }
-    uint32_t *list = malloc((size_t)kept->count * unit * sizeof *list), count = 0;
-    if (!list) return mg_fail(err, MG_ERR_MEMORY, "crop: out of memory");
-    for (uint32_t i = 0; i < kept->count; i++)
-        for (uint32_t k = kept->list[i] * unit; k < (kept->list[i] + 1) * unit && k < n; k++)
-            list[count++] = k;
-    free(kept->list);
-    *kept = (mg_kept){.first = list[0], .count = count, .list = list};
-    return MG_OK;
-}
-
-/* Whatever was decoded, maps and outlines are drawn on the original. */
-static mg_status in_full_resolution(const mg_source *s, mg_geometry *g, mg_error *err) {
-    mg_status status = MG_OK;
-    if (s->reduce > 0) status = enlarge(&g->row, s->reduce, s->full_rows, err);
-    if (s->reduce > 0 && !status) status = enlarge(&g->column, s->reduce, s->full_columns, err);
-    g->rows = s->full_rows;
-    g->columns = s->full_columns;
-    return status;
-}
-
 static mg_status trace_cropped(const mg_source *s, const mg_geometry *g,
                                const mg_preprocess_trace *trace, mg_error *err) {
     float *pixels = malloc((size_t)g->row.count * g->column.count * sizeof *pixels), *to = pixels;
@@ -145,7 +116,7 @@ static mg_status finish(mg_preprocessor *p, const mg_preprocess_trace *trace, mg
     if (!status) status = crop(&p->source, s, g, err);
     if (!status && trace) status = trace_cropped(&p->source, g, trace, err);
     if (!status) status = mg_resize(p->source.grey, g, p->input, err);
-    if (!status) status = in_full_resolution(&p->source, g, err);
+    if (!status) status = mg_source_full_geometry(&p->source, g, err);
     if (!status) {
         out->pixels = malloc(n * sizeof *out->pixels);
         if (!out->pixels) status = mg_fail(err, MG_ERR_MEMORY, "preprocessing: out of memory");

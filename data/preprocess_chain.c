@@ -93,15 +93,20 @@ static mg_status send(chain *c, mg_error *err) {
 }
 
 static mg_status unit_range(chain *c, mg_prepared *out, mg_error *err) {
-    float range[2];
-    void *scratch = room(c, c->imaging->range_scratch(c->n));
+    float range[4] = {0};
+    const mg_source *s = c->source;
+    size_t bytes = c->imaging->range_scratch(c->n), other = 0;
+    if (s->reduce > 0) other = c->imaging->steady_range_scratch(s->rows);
+    void *scratch = room(c, bytes > other ? bytes : other);
     float *found = scratch ? room(c, sizeof range) : NULL;
     if (!found) return full(c, err);
     c->imaging->range(c->grey, c->n, scratch, found);
-    c->memory->read(range, found, sizeof range);
+    if (other) c->imaging->steady_range(c->grey, s->rows, s->columns, scratch, found + 2);
+    c->memory->read(range, found, (other ? 4 : 2) * sizeof *range);
     release(c, 1);
     mg_status status = failed(c, false, err);
-    if (!status) status = mg_unit_range_settle(c->source, range[0], range[1], out, err);
+    if (other) mg_unit_range_steady(range + 2, &range[0], &range[1]);
+    if (!status) status = mg_unit_range_settle(s, range[0], range[1], out, err);
     if (!status) c->imaging->normalise(c->grey, c->n, out->low, out->high, out->inverted);
     return status;
 }
@@ -168,7 +173,8 @@ static mg_status prepare(chain *c, mg_prepared *out, mg_error *err) {
     if (status) return status;
     out->pixels = malloc((size_t)g->height * g->width * sizeof *out->pixels);
     if (!out->pixels) return mg_fail(err, MG_ERR_MEMORY, "out of memory");
-    return resize(c, g, out->pixels, err);
+    status = resize(c, g, out->pixels, err);
+    return status ? status : mg_source_full_geometry(c->source, g, err);
 }
 
 mg_status mg_preprocess_chain(const mg_device_plugin *plugin, const mg_source *source,

@@ -12,7 +12,7 @@
 #include "data/preprocess_read.h"
 #include "ops/device.h"
 
-/* source: stored pixels of one or two bytes, not reduced. The host's result and errors, save for
+/* source: stored pixels of one or two bytes. The host's result and errors, save for
  * MG_ERR_MEMORY: something had no room, nothing is lost; and MG_ERR_DEVICE: the device failed.
  * Nothing is owned by *out on failure. */
 mg_status mg_preprocess_chain(const mg_device_plugin *plugin, const mg_source *source,

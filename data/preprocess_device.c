@@ -87,8 +87,7 @@ mg_status mg_preprocess_on_device(mg_preprocess_device *d, const mg_source *sour
                                   const mg_preprocess_settings *settings, mg_prepared *out,
                                   bool *done, mg_error *err) {
     *done = false;
-    bool able = source->stored.pixels && source->stored.word_bytes <= 2 && source->reduce == 0;
-    if (!able) {
+    if (!source->stored.pixels || source->stored.word_bytes > 2) {
         pthread_mutex_lock(&d->lock);
         d->counts.unable++;
         pthread_mutex_unlock(&d->lock);

@@ -12,9 +12,8 @@
  * A program that computes on the same device owns it and lends it to the others while it waits
  * itself; mg_loader does that (data/loader.h).
  *
- * The host prepares what the device cannot: PNG, words of more than 16 bits, JPEG 2000 at reduced
- * resolution, images for which the device has no room, and images whose intermediate steps are
- * asked for. */
+ * The host prepares what the device cannot: PNG, words of more than 16 bits, images for which
+ * the device has no room, and images whose intermediate steps are asked for. */
 #ifndef MG_DATA_PREPROCESS_DEVICE_H
 #define MG_DATA_PREPROCESS_DEVICE_H
 

@@ -107,6 +107,12 @@ void mg_unit_range_of_values(mg_source *s, float *values, size_t n) {
     s->finished = true;
 }
 
+void mg_unit_range_steady(const float steady[2], float *low, float *high) {
+    if (!isfinite(*low) || !isfinite(*high) || !(steady[0] < steady[1])) return;
+    *low = steady[0];
+    *high = steady[1];
+}
+
 mg_status mg_unit_range_settle(const mg_source *s, float low, float high, mg_prepared *out,
                                mg_error *err) {
     if (!isfinite(low) || !isfinite(high))
@@ -140,10 +146,10 @@ mg_status mg_unit_range(mg_source *s, const mg_preprocess_trace *trace, mg_prepa
     size_t n = (size_t)s->rows * s->columns;
     float low, high;
     range(s->grey, s->has_mask ? s->mask : NULL, n, &low, &high);
-    if (s->reduce > 0 && isfinite(low) && isfinite(high) && low < high) {
-        float steady_low, steady_high;
-        range_without_ringing(s, &steady_low, &steady_high);
-        if (steady_low < steady_high) low = steady_low, high = steady_high;
+    if (s->reduce > 0) {
+        float steady[2];
+        range_without_ringing(s, &steady[0], &steady[1]);
+        mg_unit_range_steady(steady, &low, &high);
     }
     mg_status status = mg_unit_range_settle(s, low, high, out, err);
     if (status) return status;

@@ -195,3 +195,33 @@ mg_status mg_source_read(mg_source *s, const char *path, const mg_preprocess_set
     return strstr(inner.message, path) ? mg_fail(err, status, "%s", inner.message)
                                        : mg_fail(err, status, "%s: %s", path, inner.message);
 }
+
+/* --- back to the file's rows and columns ------------------------------------------------------ */
+
+/* Kept rows of an image of n >> reduce rows (rounded up) as rows of the full one. */
+static mg_status enlarge(mg_kept *kept, int reduce, uint32_t n, mg_error *err) {
+    uint32_t unit = UINT32_C(1) << reduce;
+    if (!kept->list) {
+        uint32_t end = (kept->first + kept->count) * unit;
+        kept->first *= unit;
+        kept->count = (end < n ? end : n) - kept->first;
+        return MG_OK;
+    }
+    uint32_t *list = malloc((size_t)kept->count * unit * sizeof *list), count = 0;
+    if (!list) return mg_fail(err, MG_ERR_MEMORY, "crop: out of memory");
+    for (uint32_t i = 0; i < kept->count; i++)
+        for (uint32_t k = kept->list[i] * unit; k < (kept->list[i] + 1) * unit && k < n; k++)
+            list[count++] = k;
+    free(kept->list);
+    *kept = (mg_kept){.first = list[0], .count = count, .list = list};
+    return MG_OK;
+}
+
+mg_status mg_source_full_geometry(const mg_source *s, mg_geometry *g, mg_error *err) {
+    mg_status status = MG_OK;
+    if (s->reduce > 0) status = enlarge(&g->row, s->reduce, s->full_rows, err);
+    if (s->reduce > 0 && !status) status = enlarge(&g->column, s->reduce, s->full_columns, err);
+    g->rows = s->full_rows;
+    g->columns = s->full_columns;
+    return status;
+}

@@ -34,6 +34,9 @@ void mg_source_free(mg_source *s);
 /* Reads a DICOM or PNG file, told apart by content. */
 mg_status mg_source_read(mg_source *s, const char *path, const mg_preprocess_settings *settings,
                          const mg_preprocess_trace *trace, mg_error *err);
+/* Whatever was decoded, maps and outlines are drawn on the original: a geometry of the rows and
+ * columns in the buffers becomes one of the image's. */
+mg_status mg_source_full_geometry(const mg_source *s, mg_geometry *g, mg_error *err);
 /* From s->stored, which it frees, to grey and mask. */
 mg_status mg_source_evaluate(mg_source *s, mg_error *err);
 

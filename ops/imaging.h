@@ -68,6 +68,12 @@ typedef struct mg_device_imaging {
      * bytes. */
     void (*range)(const float *pixels, int64_t n, void *scratch, float *out);
     size_t (*range_scratch)(int64_t n);
+    /* The same of a wavelet's low-pass band, which overshoots at edges in lines one pixel wide:
+     * out[0] = smallest of the largest values, out[1] = largest of the smallest of all squares of
+     * 2 x 2 without NaN; infinities where there is none. scratch: steady_range_scratch() bytes. */
+    void (*steady_range)(const float *pixels, uint32_t rows, uint32_t columns, void *scratch,
+                         float *out);
+    size_t (*steady_range_scratch)(uint32_t rows);
     /* v = (clip(v, low, high) - low) / (high - low), then 1 - v to invert (MONOCHROME1). NaN
      * becomes 0, the background. The seed's window is this with low and high limited to
      * centre -+ width. low < high. */

@@ -152,6 +152,34 @@ EMULATOR_TEST(simt_imaging, range_passes_over_nan) {
     }
 }
 
+/* Of values in squares of 2 x 2; sizes with no square, one, and more rows than blocks. */
+EMULATOR_TEST(simt_imaging, steady_range) {
+    static const uint32_t sizes[][2] = {{1, 1},   {2, 2},          {1, 300},
+                                        {300, 1}, {ROWS, COLUMNS}, {1500, 7}};
+    static float pixels[N];
+    for (int k = 0; k < 6; k++) {
+        const uint32_t rows = sizes[k][0], columns = sizes[k][1];
+        float low = INFINITY, high = -INFINITY, got[2];
+        for (uint32_t i = 0; i < rows * columns; i++)
+            pixels[i] = k > 3 && i % 19 == 3 ? NAN : 100 * noise(i) - 50;
+        for (uint32_t y = 0; y + 1 < rows; y++)
+            for (uint32_t x = 0; x + 1 < columns; x++) {
+                const float *v = pixels + y * columns + x, *w = v + columns;
+                if (isnan(v[0] + v[1] + w[0] + w[1])) continue;
+                low = fminf(low, fmaxf(fmaxf(v[0], v[1]), fmaxf(w[0], w[1])));
+                high = fmaxf(high, fminf(fminf(v[0], v[1]), fminf(w[0], w[1])));
+            }
+        float *image = upload(pixels, rows * columns * sizeof *pixels), *out = room(sizeof got);
+        void *scratch = room(emulator->imaging->steady_range_scratch(rows));
+        emulator->imaging->steady_range(image, rows, columns, scratch, out);
+        download(got, out, sizeof got);
+        cr_expect(got[0] == low && got[1] == high, "%u x %u: %g, %g, not %g, %g", rows, columns,
+                  (double)got[0], (double)got[1], (double)low, (double)high);
+        emulator->memory->free(image);
+        emulator->memory->free(scratch);
+    }
+}
+
 /* Marks of the zero crop as a list of kept indices. */
 static uint32_t kept(const uint8_t *mark, uint32_t n, uint32_t *list) {
     uint32_t count = 0;

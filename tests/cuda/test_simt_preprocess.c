@@ -103,6 +103,31 @@ EMULATOR_TEST(simt_preprocess, every_choice) {
     scratch_remove();
 }
 
+/* JPEG 2000 at reduced resolution has a range of its own, and a geometry that is not the buffer's. */
+EMULATOR_TEST(simt_preprocess, reduced_resolution) {
+    scratch_make();
+    mg_preprocess_device *d = on(emulator, true);
+    int files = 0;
+    for (int crop = 0; crop < 3; crop++)
+        for (int k = 0; k < 4; k++, files++) {
+            mg_preprocess_settings s = settings((mg_window_mode)(k % 3), (mg_crop_mode)crop);
+            s.reduce = k == 3 ? 9 : k ? k : MG_REDUCE_AUTO;
+            mammogram_file m = {.rows = 241,
+                                .columns = 183,
+                                .seed = (uint32_t)files,
+                                .background = 300,
+                                .marker = 3300,
+                                .padding = k == 2 ? 3000 : 0,
+                                .photometric = k & 1 ? "MONOCHROME1" : "MONOCHROME2",
+                                .transfer_syntax = "1.2.840.10008.1.2.4.90"};
+            mammogram_write(&m, scratch_path("r.dcm"));
+            cr_expect(compare(d, &s, scratch_path("r.dcm")), "crop %d, %d", crop, k);
+        }
+    cr_expect_eq(counts_of(d).on_device, files);
+    mg_preprocess_device_destroy(d);
+    scratch_remove();
+}
+
 /* --- words, rescale, LUTs --------------------------------------------------------------------- */
 
 typedef struct odd_file {
@@ -200,18 +225,14 @@ EMULATOR_TEST(simt_preprocess, the_host_does_the_rest) {
     cr_expect(compare(d, &s, png));
     cr_expect(compare(d, &s, odd_write(&(odd_file){.word_bytes = 4, .bits = 20}, 0)));
     cr_expect_eq(counts_of(d).unable, 2);
-    mammogram_write(&(mammogram_file){.transfer_syntax = "1.2.840.10008.1.2.4.90"}, dicom);
-    s.reduce = 1;
-    cr_expect(compare(d, &s, dicom));
-    cr_expect_eq(counts_of(d).unable, 3);
-    s.reduce = 0;
+    mammogram_write(&(mammogram_file){.seed = 4}, dicom);
     mg_preprocess_device_reclaim(d); /* the owner computes */
     cr_expect(compare(d, &s, dicom));
     cr_expect_eq(counts_of(d).busy, 1);
     mg_preprocess_device_lend(d);
     cr_expect(compare(d, &s, dicom));
     mg_preprocess_counts c = counts_of(d);
-    cr_expect(c.on_device == 1 && c.busy == 1 && c.unable == 3 && c.no_room == 0);
+    cr_expect(c.on_device == 1 && c.busy == 1 && c.unable == 2 && c.no_room == 0);
     mg_preprocess_device_destroy(d);
     scratch_remove();
 }
