@@ -128,13 +128,12 @@ normalise_rows(const mg_columns &g, const mg_column_place &p, bool reverse, cons
 
 /* --- whole columns ---------------------------------------------------------------------------- */
 
-template <int V> static __global__ void __launch_bounds__(MG_WHOLE_THREADS)
-    whole_kernel(mg_columns g, const float *__restrict__ x, const float *__restrict__ gamma,
-                 const float *__restrict__ beta, statistics s, float *__restrict__ y) {
-    MG_SHARED(float, means, [V][MG_WHOLE_THREADS]);
-    MG_SHARED(float, squares, [V][MG_WHOLE_THREADS]);
-    MG_SHARED(int, counts, [MG_WHOLE_THREADS]);
-    const mg_column_place p = mg_column_place_of<V>(g, 0);
+/* Row lane 0 keeps the statistics of its channels and finds mean and 1 / sqrt(v + eps) in its
+ * places of means and squares; no barrier follows. */
+template <int V> __device__ __forceinline__ void
+whole_statistics(const mg_columns &g, const mg_column_place &p, const float *__restrict__ x,
+                 const statistics &s, float (&means)[V][MG_WHOLE_THREADS],
+                 float (&squares)[V][MG_WHOLE_THREADS], int (&counts)[MG_WHOLE_THREADS]) {
     welford_rows<V>(g, p, x, means, squares, counts);
     merge_row_lanes<V>(g, p, means, squares, counts);
     if (p.row_lane == 0 && p.end > 0) /* its place is its lane */
@@ -142,6 +141,16 @@ template <int V> static __global__ void __launch_bounds__(MG_WHOLE_THREADS)
         for (int k = 0; k < V; k++)
             squares[k][p.lane] = keep(s, g.rows, g.channels, p.channel + k, means[k][p.lane],
                                       (double)squares[k][p.lane] / (double)g.rows);
+}
+
+template <int V> static __global__ void __launch_bounds__(MG_WHOLE_THREADS)
+    whole_kernel(mg_columns g, const float *__restrict__ x, const float *__restrict__ gamma,
+                 const float *__restrict__ beta, statistics s, float *__restrict__ y) {
+    MG_SHARED(float, means, [V][MG_WHOLE_THREADS]);
+    MG_SHARED(float, squares, [V][MG_WHOLE_THREADS]);
+    MG_SHARED(int, counts, [MG_WHOLE_THREADS]);
+    const mg_column_place p = mg_column_place_of<V>(g, 0);
+    whole_statistics<V>(g, p, x, s, means, squares, counts);
     __syncthreads();
     if (p.begin >= p.end) return;
     mg_lanes<V> mean, inverse;
@@ -151,6 +160,16 @@ template <int V> static __global__ void __launch_bounds__(MG_WHOLE_THREADS)
         inverse.v[k] = squares[k][p.lane];
     }
     normalise_rows<V>(g, p, true, mean, inverse, x, gamma, beta, y);
+}
+
+/* The first half alone. */
+template <int V> static __global__ void __launch_bounds__(MG_WHOLE_THREADS)
+    whole_statistics_kernel(mg_columns g, const float *__restrict__ x, statistics s) {
+    MG_SHARED(float, means, [V][MG_WHOLE_THREADS]);
+    MG_SHARED(float, squares, [V][MG_WHOLE_THREADS]);
+    MG_SHARED(int, counts, [MG_WHOLE_THREADS]);
+    const mg_column_place p = mg_column_place_of<V>(g, 0);
+    whole_statistics<V>(g, p, x, s, means, squares, counts);
 }
 
 /* --- chunks (1): statistics of chunks --------------------------------------------------------- */
@@ -224,29 +243,46 @@ template <int V> static __global__ void __launch_bounds__(MG_COLUMN_THREADS)
 
 /* --- host side -------------------------------------------------------------------------------- */
 
-template <int V> static void forward_of(const mg_op_call *c, const mg_columns *g, bool whole) {
-    const double n = 4.0 * (double)g->rows * (double)g->channels;
+static statistics statistics_of(const mg_op_call *c) {
+    return statistics{c->attr.eps, (float)c->attr.momentum, (float *)c->x[RUNNING_MEAN],
+                      (float *)c->x[RUNNING_VAR], (float *)c->save};
+}
+
+static double bytes_of(const mg_columns *g) { return 4.0 * (double)g->rows * (double)g->channels; }
+
+/* Fills save: of whole columns in one launch, of chunks in two. */
+template <int V> static void keep_statistics(const mg_op_call *c, const mg_columns *g, bool whole) {
     const float *x = (const float *)c->x[X];
-    const float *gamma = (const float *)c->x[GAMMA], *beta = (const float *)c->x[BETA];
-    const statistics s = {c->attr.eps, (float)c->attr.momentum, (float *)c->x[RUNNING_MEAN],
-                          (float *)c->x[RUNNING_VAR], (float *)c->save};
     const dim3 grid = mg_columns_grid(g);
     const unsigned threads = mg_columns_threads(g);
-    if (c->attr.training && whole) {
-        mg_cuda_cost(2 * n, 3 * n / 2);
-        MG_LAUNCH((whole_kernel<V>), grid, threads, 0, *g, x, gamma, beta, s, (float *)c->y);
-        return;
-    }
-    if (c->attr.training) {
+    const statistics s = statistics_of(c);
+    mg_cuda_cost(c->attr.training ? bytes_of(g) : 0, c->attr.training ? bytes_of(g) : 0);
+    if (!c->attr.training) {
+        MG_LAUNCH(running_statistics_kernel, (unsigned)mg_ceil_div(g->channels, MG_FINISH_THREADS),
+                  MG_FINISH_THREADS, 0, g->channels, s);
+    } else if (whole) {
+        MG_LAUNCH((whole_statistics_kernel<V>), grid, threads, 0, *g, x, s);
+    } else {
         float *mean = (float *)c->scratch, *m2 = mean + g->chunks * g->channels;
-        mg_cuda_cost(n, n);
         MG_LAUNCH((statistics_kernel<V>), grid, threads, 0, *g, x, mean, m2);
         MG_LAUNCH(finish_statistics_kernel, (unsigned)mg_ceil_div(g->channels, MG_WARP),
                   MG_FINISH_THREADS, 0, *g, (const float *)mean, (const float *)m2, s);
-    } else {
-        MG_LAUNCH(running_statistics_kernel, (unsigned)mg_ceil_div(g->channels, MG_FINISH_THREADS),
-                  MG_FINISH_THREADS, 0, g->channels, s);
     }
+}
+
+template <int V> static void forward_of(const mg_op_call *c, const mg_columns *g, bool whole) {
+    const double n = bytes_of(g);
+    const float *x = (const float *)c->x[X];
+    const float *gamma = (const float *)c->x[GAMMA], *beta = (const float *)c->x[BETA];
+    const dim3 grid = mg_columns_grid(g);
+    const unsigned threads = mg_columns_threads(g);
+    if (whole) {
+        mg_cuda_cost(2 * n, 3 * n / 2);
+        MG_LAUNCH((whole_kernel<V>), grid, threads, 0, *g, x, gamma, beta, statistics_of(c),
+                  (float *)c->y);
+        return;
+    }
+    keep_statistics<V>(c, g, false);
     mg_cuda_cost(2 * n, n / 2);
     MG_LAUNCH((normalise_kernel<V>), grid, threads, 0, *g, x, gamma, beta, (const float *)c->save,
               (float *)c->y);
@@ -257,6 +293,13 @@ static void forward(const mg_op_call *c) {
     const mg_columns g = mg_batch_norm_columns(c, whole);
     if (mg_batch_norm_vector(c) == 4) forward_of<4>(c, &g, whole);
     else forward_of<1>(c, &g, whole);
+}
+
+void mg_batch_norm_statistics(const mg_op_call *c) {
+    const bool whole = c->attr.training && mg_batch_norm_whole(c);
+    const mg_columns g = mg_batch_norm_columns(c, whole);
+    if (mg_batch_norm_vector(c) == 4) keep_statistics<4>(c, &g, whole);
+    else keep_statistics<1>(c, &g, whole);
 }
 
 MG_CUDA_OP(batch_norm, forward, mg_batch_norm_backward, mg_batch_norm_scratch);

@@ -65,6 +65,8 @@ static inline size_t mg_batch_norm_scratch(const mg_op_call *c, bool backward, i
     return (size_t)((2 * (narrow > wide ? narrow : wide) + 2) * channels) * sizeof(float);
 }
 
+/* Forward without y, for ops that normalise while they do something else: fills save. */
+void mg_batch_norm_statistics(const mg_op_call *c);
 void mg_batch_norm_backward(const mg_op_call *c);
 
 #ifdef __cplusplus
