@@ -1,4 +1,4 @@
-/* depthwise.h: the tile that depthwise_conv and mbconv share.
+/* depthwise.h: the tile that depthwise_conv, mbconv and norm_depthwise_conv share.
  *
  * A block makes 16 x 8 outputs (stride 2: 8 x 4) of 32 channels. It copies the inputs under them,
  * halo included, into shared memory, each once; then a thread makes R x T outputs (2 x 4; 1 x 2) of
@@ -14,7 +14,7 @@
 #ifndef MG_CUDA_DEPTHWISE_H
 #define MG_CUDA_DEPTHWISE_H
 
-#include "cuda/activation.h"
+#include "cuda/norm_lanes.h"
 #include "cuda/sums.h"
 
 /* Sizes of a call; passed to kernels by value. */
@@ -24,6 +24,8 @@ typedef struct mg_depthwise {
     int rows, columns;           /* output */
     int top, left, kernel, stride;
     int down, across, tiles; /* blocks per image: down x across x tiles of channels */
+    bool reverse; /* from the last block to the first: what an earlier kernel read last may still be
+                     in the L2 cache */
 } mg_depthwise;
 
 /* The block's shape as a function of stride and lanes. */
@@ -50,34 +52,65 @@ typedef struct mg_depthwise_place {
 template <int L>
 __device__ __forceinline__ mg_depthwise_place mg_depthwise_here(const mg_depthwise &g) {
     mg_depthwise_place at;
-    at.piece = blockIdx.x / g.tiles;
+    const unsigned block = g.reverse ? gridDim.x - 1 - blockIdx.x : blockIdx.x;
+    at.piece = block / g.tiles;
     at.across = (int)(at.piece % g.across);
     at.down = (int)(at.piece / g.across % g.down);
     at.image = at.piece / ((int64_t)g.across * g.down);
-    at.channel = (int)(blockIdx.x % g.tiles) * MG_TILE_CHANNELS + (int)threadIdx.x * L;
+    at.channel = (int)(block % g.tiles) * MG_TILE_CHANNELS + (int)threadIdx.x * L;
     return at;
 }
 
+/* What other ops add to the convolution; all NULL in the plain one. */
+typedef struct mg_depthwise_fusion {
+    const float *input_bias; /* MG_INPUT_SILU */
+    const float *bias;       /* y = silu(y + bias) … */
+    float *sums;             /* … and its sums over the block's outputs: [piece, channel] */
+    mg_norm norm;            /* MG_INPUT_NORM */
+} mg_depthwise_fusion;
+
+/* What becomes of an input on its way to the filter: nothing, silu(x + input_bias) or
+ * silu(batch_norm(x)). The first two are false and true for those who know of no third. */
+enum { MG_INPUT_AS_IS, MG_INPUT_SILU, MG_INPUT_NORM };
+
+/* What that needs of a thread's channels; f may be NULL for MG_INPUT_AS_IS. */
+template <int L, int INPUT> __device__ __forceinline__ mg_norm_lanes<L>
+mg_input_at(const mg_depthwise_fusion *f, int channel, bool used) {
+    mg_norm_lanes<L> a = {};
+    if constexpr (INPUT == MG_INPUT_SILU) a.shift = mg_load_if<L>(used, f->input_bias + channel);
+    if constexpr (INPUT == MG_INPUT_NORM) a = mg_norm_at<L>(f->norm, channel, used);
+    return a;
+}
+
+template <int L, int INPUT>
+__device__ __forceinline__ void mg_prepare(const mg_norm_lanes<L> &a, mg_lanes<L> &v) {
+    if constexpr (INPUT == MG_INPUT_SILU) {
+        mg_add(v, a.shift);
+        mg_silu_lanes(v);
+    } else if constexpr (INPUT == MG_INPUT_NORM) {
+        v = mg_norm_apply(a, v);
+#pragma unroll
+        for (int l = 0; l < L; l++) v.v[l] = mg_norm_silu(v.v[l]);
+    }
+}
+
 /* Rows [row, row + ROWS) and columns [column, …) of an image [height, width, channels] into tile;
- * zeros outside. With ACTIVATE what is inside becomes silu(x + bias) on the way, once per element
- * instead of once per use. */
-template <int L, int ROWS, int COLUMNS, int GROUPS, bool ACTIVATE> __device__ __forceinline__ void
+ * zeros outside. What is inside is prepared on the way, once per element and block instead of once
+ * per use. */
+template <int L, int ROWS, int COLUMNS, int GROUPS, int INPUT> __device__ __forceinline__ void
 mg_load_tile(const float *image, int height, int width, int channels, int row, int column,
-             int channel, const float *bias,
+             int channel, const mg_depthwise_fusion *f,
              mg_lanes<L> (&tile)[ROWS][COLUMNS][MG_TILE_CHANNELS / L]) {
     const int lane = (int)threadIdx.x, group = (int)(threadIdx.z * blockDim.y + threadIdx.y);
     const bool used = channel < channels;
-    const mg_lanes<L> b = mg_load_if<L>(ACTIVATE && used, bias + channel);
+    const mg_norm_lanes<L> of_channel = mg_input_at<L, INPUT>(f, channel, used);
 #pragma unroll 4
     for (int k = group; k < ROWS * COLUMNS; k += GROUPS) {
         const int r = k / COLUMNS, q = k % COLUMNS, y = row + r, x = column + q;
         const bool inside = used && y >= 0 && y < height && x >= 0 && x < width;
         mg_lanes<L> v =
             mg_load_if<L>(inside, image + ((int64_t)y * width + x) * channels + channel);
-        if (ACTIVATE && inside) {
-            mg_add(v, b);
-            mg_silu_lanes(v);
-        }
+        if (inside) mg_prepare<L, INPUT>(of_channel, v);
         tile[r][q][lane] = v;
     }
 }
@@ -92,15 +125,9 @@ __device__ __forceinline__ void mg_load_filters(const float *w, int channels, in
         filter[k][lane] = mg_load_if<L>(channel < channels, w + (int64_t)k * channels + channel);
 }
 
-/* What mbconv adds to the convolution; all NULL in the plain one. */
-typedef struct mg_depthwise_fusion {
-    const float *input_bias; /* x is silu(x + input_bias) */
-    const float *bias;       /* y = silu(y + bias) … */
-    float *sums;             /* … and its sums over the block's outputs: [piece, channel] */
-} mg_depthwise_fusion;
-
-/* y = x * w. ACTIVATE: inputs pass through bias and SiLU; FUSED: outputs do, and are summed. */
-template <int K, int S, int L, bool ACTIVATE, bool FUSED>
+/* y = x * w. INPUT: what inputs pass through; FUSED: outputs pass through bias and SiLU, and are
+ * summed. */
+template <int K, int S, int L, int INPUT, bool FUSED>
 __global__ void __launch_bounds__((mg_depthwise_block<S, L>::THREADS), L)
     depthwise_tile_kernel(mg_depthwise g, const float *__restrict__ x, const float *__restrict__ w,
                           float *__restrict__ y, mg_depthwise_fusion f) {
@@ -110,9 +137,9 @@ __global__ void __launch_bounds__((mg_depthwise_block<S, L>::THREADS), L)
     MG_SHARED(mg_lanes<L>, filter, [K * K][B::LANES]);
     const mg_depthwise_place at = mg_depthwise_here<L>(g);
     const int lane = (int)threadIdx.x, row = at.down * B::ROWS, column = at.across * B::COLUMNS;
-    mg_load_tile<L, (B::ROWS - 1) * S + K, (B::COLUMNS - 1) * S + K, B::GROUPS, ACTIVATE>(
+    mg_load_tile<L, (B::ROWS - 1) * S + K, (B::COLUMNS - 1) * S + K, B::GROUPS, INPUT>(
         x + at.image * g.height * g.width * g.channels, g.height, g.width, g.channels,
-        row * S - g.top, column * S - g.left, at.channel, f.input_bias, tile);
+        row * S - g.top, column * S - g.left, at.channel, &f, tile);
     mg_load_filters<L, K * K, B::GROUPS>(w, g.channels, at.channel, filter);
     __syncthreads();
 

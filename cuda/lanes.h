@@ -2,7 +2,8 @@
  *
  * NHWC puts the channels of a pixel side by side. Kernels are templates over L, the channels of a
  * thread: 4 where the channel count is a multiple of 4 and the arrays are aligned, so that a thread
- * moves 16 bytes at once; else 1. The host chooses (mg_lane_width).
+ * moves 16 bytes at once; else 1. The host chooses (mg_lane_width). A kernel whose sums do not fit
+ * in registers for 4 channels may compute on 2 of them, 8 bytes.
  *
  * Convolutions and sums give a block 32 channels of each pixel it visits: one 128-byte line of the
  * L2 cache, four full sectors, and 8 threads abreast (32 when L is 1). Few channels a block mean
@@ -29,6 +30,9 @@ template <int L> __device__ __forceinline__ mg_lanes<L> mg_load(const float *p) 
     if constexpr (L == 4) {
         const float4 q = *reinterpret_cast<const float4 *>(p);
         r.v[0] = q.x, r.v[1] = q.y, r.v[2] = q.z, r.v[3] = q.w;
+    } else if constexpr (L == 2) {
+        const float2 q = *reinterpret_cast<const float2 *>(p);
+        r.v[0] = q.x, r.v[1] = q.y;
     } else {
         r.v[0] = *p;
     }
@@ -44,6 +48,7 @@ template <int L> __device__ __forceinline__ mg_lanes<L> mg_load_if(bool inside, 
 template <int L> __device__ __forceinline__ void mg_store(float *p, const mg_lanes<L> &a) {
     if constexpr (L == 4)
         *reinterpret_cast<float4 *>(p) = make_float4(a.v[0], a.v[1], a.v[2], a.v[3]);
+    else if constexpr (L == 2) *reinterpret_cast<float2 *>(p) = make_float2(a.v[0], a.v[1]);
     else *p = a.v[0];
 }
 
