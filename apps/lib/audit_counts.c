@@ -132,7 +132,8 @@ mg_status mg_audit_print_counts(const mg_op_id *ids, size_t count, mg_error *err
          "(1.67), since blocks of a grid cannot wait for one another; where blocks can own whole\n"
          "columns instead, one launch does all (`cuda/batch_norm.h` says when). squeeze_excite\n"
          "needs x twice forward (1.50): no gate is known before all pixels were seen. Of mbconv\n"
-         "x and y alone are compulsory; what it touches is the six times wider tensor between.\n");
+         "x and y alone are compulsory; what it touches is the six times wider tensor between.\n"
+         "norm_depthwise_conv is bound as batch_norm by chunks is, and adds partial sums of dw.\n");
     puts("| op | case | direction | launches | compulsory MB | touched / compulsory | loads | "
          "stores | turns |\n|---|---|---|--:|--:|--:|--:|--:|--:|");
     for (size_t i = 0; i < count && !s; i++)

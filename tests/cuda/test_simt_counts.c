@@ -26,6 +26,11 @@ typedef struct limits {
     { .training = true, .eps = 1e-5, .momentum = 0.1 }
 #define NORM(text, n, h, w, c)                                                                     \
     { text, TRAINING, 5, {MG_SHAPE(n, h, w, c), COLUMN(c)}, .forward_only = false }
+#define NORMED(text, k, s, n, h, w, c)                                                             \
+    {                                                                                              \
+        text, {.kernel = k, .stride = s, .training = true, .eps = 1e-5, .momentum = 0.1}, 6,       \
+            {MG_SHAPE(n, h, w, c), COLUMN(c), MG_SHAPE(k, k, c)}, .forward_only = false            \
+    }
 #define STEM                                                                                       \
     {                                                                                              \
         "stem", {.kernel = 3, .stride = 2}, 2, {MG_SHAPE(1, 95, 150, 3), MG_SHAPE(3, 3, 3, 48)},   \
@@ -84,6 +89,14 @@ static const limits table[] = {
      TOUCHED,
      1,
      0},
+    /* x twice and y, and x and dy twice and dx, as in batch norm; partial sums of a filter and two
+     * more per 1024 inputs. */
+    {MG_OP_norm_depthwise_conv, NORMED("5x5", 5, 1, 2, 60, 32, 144), 1.51, 1.69, 1, 0},
+    {MG_OP_norm_depthwise_conv, NORMED("3x3", 3, 1, 2, 60, 32, 144), 1.51, 1.68, 1, 0},
+    {MG_OP_norm_depthwise_conv, NORMED("chunks of statistics", 3, 1, 1, 96, 64, 48), 1.51, 1.68, 1,
+     0},
+    /* Of stride 2, y is a quarter of x: 2.25 tensors for 1.25, and 3.5 for 2.25. */
+    {MG_OP_norm_depthwise_conv, NORMED("5x5 stride 2", 5, 2, 2, 60, 32, 144), 1.81, 1.60, 1, 0},
     {MG_OP_silu, {"wide", .inputs = 1, .shape = {WIDE}}, TOUCHED, TOUCHED, 1, 0},
     {MG_OP_concat, JOIN(2, 1), TOUCHED, TOUCHED, 1.5, 0},
     {MG_OP_concat, JOIN(33, 7), TOUCHED, TOUCHED, 1.5, 0},

@@ -189,6 +189,57 @@ Test(simt_sizes, batch_norm_wide, .init = emulator_open) {
     check_cases(MG_OP_batch_norm, wide, MG_COUNT(wide));
 }
 
+/* Several tiles in every direction, images that end within one, several chunks of tiles, statistics
+ * of whole columns and of chunks, padding that is even, odd and one-sided. */
+#define NORMED(text, x_fill, n, h, w, c, k, ...)                                                   \
+    {                                                                                              \
+        text, {.kernel = k, .eps = 1e-3, .momentum = 0.1, __VA_ARGS__}, 6,                         \
+            {MG_SHAPE(n, h, w, c), MG_SHAPE(c), MG_SHAPE(c),                                       \
+             MG_SHAPE(c),          MG_SHAPE(c), MG_SHAPE(k, k, c)},                                \
+            .fill = {                                                                              \
+                x_fill,                                                                            \
+                MG_FILL_NORMAL,                                                                    \
+                MG_FILL_NORMAL,                                                                    \
+                MG_FILL_NORMAL,                                                                    \
+                MG_FILL_POSITIVE,                                                                  \
+                MG_FILL_WEIGHT                                                                     \
+            }                                                                                      \
+    }
+#define STRIDE(s) .stride = s, .training = true
+
+EMULATOR_TEST(simt_sizes, norm_depthwise_conv) {
+    static const mg_case cases[] = {
+        NORMED("3x3, chunks of tiles", MG_FILL_NORMAL, 2, 33, 34, 36, 3, STRIDE(1)),
+        NORMED("5x5, tiles", MG_FILL_NORMAL, 1, 33, 18, 36, 5, STRIDE(1)),
+        NORMED("3x3 stride 2, tiles", MG_FILL_NORMAL, 2, 35, 22, 36, 3, STRIDE(2)),
+        NORMED("5x5 stride 2, tiles", MG_FILL_NORMAL, 1, 34, 23, 36, 5, STRIDE(2)),
+        NORMED("5x5 stride 2, SAME, even", MG_FILL_NORMAL, 1, 18, 12, 8, 5, STRIDE(2),
+               .padding = MG_PAD_SAME),
+        NORMED("3x3 stride 2, padded above and right", MG_FILL_NORMAL, 2, 17, 9, 12, 3, STRIDE(2),
+               .padding = MG_PAD_STATIC, .pad_top = 2, .pad_right = 2),
+        NORMED("5x5 stride 2, padded left and below", MG_FILL_NORMAL, 1, 16, 8, 12, 5, STRIDE(2),
+               .padding = MG_PAD_STATIC, .pad_left = 3, .pad_bottom = 3),
+        NORMED("5x5, one whole tile, no padding", MG_FILL_NORMAL, 1, 16, 8, 32, 5, STRIDE(1),
+               .padding = MG_PAD_STATIC),
+        NORMED("one channel, chunks of tiles", MG_FILL_NORMAL, 2, 33, 34, 1, 5, STRIDE(1)),
+        NORMED("saturated fours", MG_FILL_SATURATED, 1, 7, 9, 8, 3, STRIDE(1)),
+        NORMED("running statistics, fours", MG_FILL_NORMAL, 2, 17, 9, 12, 5, .stride = 1),
+        NORMED("any: 7x7, several chunks", MG_FILL_NORMAL, 2, 45, 40, 3, 7, STRIDE(1)),
+        NORMED("any: 3x3 stride 3, ragged tiles", MG_FILL_NORMAL, 2, 20, 13, 35, 3, STRIDE(3)),
+        NORMED("any: 1x1 stride 2", MG_FILL_NORMAL, 1, 9, 7, 33, 1, STRIDE(2)),
+        NORMED("any: running statistics", MG_FILL_NORMAL, 1, 9, 7, 5, 7, .stride = 2),
+    };
+    check_cases(MG_OP_norm_depthwise_conv, cases, MG_COUNT(cases));
+}
+/* More than 4096 rows: statistics of chunks of rows. */
+EMULATOR_TEST(simt_sizes, norm_depthwise_conv_chunks) {
+    static const mg_case cases[] = {
+        NORMED("fours, mean far above spread", MG_FILL_OFFSET, 1, 83, 59, 8, 3, STRIDE(2)),
+        NORMED("7 channels, mean far above spread", MG_FILL_OFFSET, 1, 83, 59, 7, 3, STRIDE(2)),
+    };
+    check_cases(MG_OP_norm_depthwise_conv, cases, MG_COUNT(cases));
+}
+
 /* Rows of any length over several blocks of 2048 elements, short and long; and in fours. */
 EMULATOR_TEST(simt_sizes, concat) {
 #define JOIN(text, ax, ...)                                                                        \
