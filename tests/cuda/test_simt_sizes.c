@@ -222,6 +222,7 @@ EMULATOR_TEST(simt_sizes, norm_depthwise_conv) {
         NORMED("5x5, one whole tile, no padding", MG_FILL_NORMAL, 1, 16, 8, 32, 5, STRIDE(1),
                .padding = MG_PAD_STATIC),
         NORMED("one channel, chunks of tiles", MG_FILL_NORMAL, 2, 33, 34, 1, 5, STRIDE(1)),
+        NORMED("more chunks than warps add up", MG_FILL_NORMAL, 80, 2, 3, 4, 3, STRIDE(1)),
         NORMED("saturated fours", MG_FILL_SATURATED, 1, 7, 9, 8, 3, STRIDE(1)),
         NORMED("running statistics, fours", MG_FILL_NORMAL, 2, 17, 9, 12, 5, .stride = 1),
         NORMED("any: 7x7, several chunks", MG_FILL_NORMAL, 2, 45, 40, 3, 7, STRIDE(1)),
