@@ -3,9 +3,9 @@
  * times. No network of the project uses these sizes; no tensor is kept between the kernels here,
  * either.
  *
- * sums: a block owns 32 channels of one chunk of rows of x, whose pixels 8 rows of threads
- * share; a tree adds them (2 KiB of shared memory). dw: depthwise_any_filter_kernel, whose inputs pass through
- * batch norm and SiLU. dx: one thread an element. */
+ * sums: a block owns 32 channels of one chunk of rows of x, whose pixels 8 rows of threads share; a
+ * tree adds them (2 KiB of shared memory). dw: depthwise_any_filter_kernel, whose inputs pass
+ * through batch norm and SiLU. dx: one thread an element. */
 #ifndef MG_CUDA_NORM_DEPTHWISE_ANY_H
 #define MG_CUDA_NORM_DEPTHWISE_ANY_H
 

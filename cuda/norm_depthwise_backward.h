@@ -17,9 +17,10 @@
  *
  * sums: 16 x 2 x 8 threads of L = 2 channels, not 4: k² + 2 sums a channel stay in registers from
  * the block's first tile to its last, 54 registers for 5x5, where four channels would take 108 and
- * leave none for the window. dy still comes in 16 bytes an access, x in 8, whole lines both. A block
- * walks at least 8 tiles, so that its partial sums are below 2 k²/1024 of the bytes of dy, then
- * adds its 16 groups of threads in a fixed order, k values at a time (10 KiB).
+ * leave none for the window. dy still comes in 16 bytes an access, x in 8, whole lines both. h
+ * waits in shared memory while a row is gathered. A block walks at least 8 tiles, so that partial
+ * sums, written and read, are at most 2 (k² + 2)/1024 of the bytes of dx, then adds its 16 groups
+ * of threads in a fixed order, k values at a time (10 KiB).
  * slopes: 8 x 2 x 8 threads of 4 channels, the blocks in reverse: the tiles that sums read last are
  * first, as far as the L2 cache still has them.
  *

@@ -1,5 +1,5 @@
-/* norm_lanes.h: batch norm and SiLU of the channels that a thread holds, for kernels that apply them
- * to what they have loaded anyway. */
+/* norm_lanes.h: batch norm and SiLU of the channels that a thread holds, for kernels that apply
+ * them to what they have loaded anyway. */
 #ifndef MG_CUDA_NORM_LANES_H
 #define MG_CUDA_NORM_LANES_H
 
@@ -34,9 +34,7 @@ __device__ __forceinline__ mg_lanes<L> mg_norm_apply(const mg_norm_lanes<L> &a, 
 
 /* Sigmoid with a division that may be 2 ulp off: the exact one has a path for denormals that costs
  * a call, and the kernels here have no registers to spare for it. 0 where e^-x overflows. */
-__device__ __forceinline__ float mg_norm_gate(float x) {
-    return __fdividef(1.0f, 1.0f + expf(-x));
-}
+__device__ __forceinline__ float mg_norm_gate(float x) { return __fdividef(1.0f, 1.0f + expf(-x)); }
 
 /* silu(n) and d silu / dn = g (1 + n (1 - g)) */
 __device__ __forceinline__ float mg_norm_silu(float n) { return n * mg_norm_gate(n); }
