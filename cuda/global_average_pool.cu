@@ -3,7 +3,7 @@
  *     y[n,c] = (1 / HW) sum_{h,w} x[n,h,w,c];   dx[n,h,w,c] += dy[n,c] / HW
  *
  * Any N, H, W, C; grids and blocks of sums.h and channels.h. Forward reads x once and writes one
- * partial sum per 256 or more pixels; backward reads and writes dx once. Both are bound by memory.
+ * partial sum per 256 or more pixels; backward reads and writes dx once, or writes alone where it holds nothing yet. Both are bound by memory.
  * Order: a fixed chunk's pixels by thread row, a tree over rows, a tree over chunks.
  * Source: Lin, Chen & Yan 2013, section 3.2. */
 #include "cuda/channels.h"
@@ -14,8 +14,9 @@ template <int L> struct pool_spread {
     const float *dy;
     float *dx;
     float share;
+    bool fresh; /* dx holds nothing yet */
     __device__ __forceinline__ void operator()(int64_t i, int64_t s) const {
-        mg_lanes<L> to = mg_load<L>(dx + i);
+        mg_lanes<L> to = mg_load_if<L>(!fresh, dx + i);
         mg_fma(to, mg_load<L>(dy + s), mg_splat<L>(share));
         mg_store(dx + i, to);
     }
@@ -34,11 +35,12 @@ static void backward(const mg_op_call *c) {
     const float *dy = (const float *)c->dy, share = 1.0f / (float)pixels;
     float *dx = (float *)c->dx[0];
     if (!dx) return;
+    const bool fresh = c->overwrite & 1;
     const double elements = (double)mg_shape_elements(&c->x_shape[0]);
-    mg_cuda_cost(8 * elements, 2 * elements);
+    mg_cuda_cost((fresh ? 4 : 8) * elements, 2 * elements);
     if (mg_lane_width(d[3], dy, dx, NULL, NULL) == 4)
-        mg_each_channel<4>(pool_spread<4>{dy, dx, share}, d[0], pixels, d[3]);
-    else mg_each_channel<1>(pool_spread<1>{dy, dx, share}, d[0], pixels, d[3]);
+        mg_each_channel<4>(pool_spread<4>{dy, dx, share, fresh}, d[0], pixels, d[3]);
+    else mg_each_channel<1>(pool_spread<1>{dy, dx, share, fresh}, d[0], pixels, d[3]);
 }
 
 static size_t scratch_bytes(const mg_op_call *c, bool backward, int threads) {
@@ -47,4 +49,4 @@ static size_t scratch_bytes(const mg_op_call *c, bool backward, int threads) {
     return backward ? 0 : mg_pixel_sums_bytes(d[0], d[1] * d[2], d[3]);
 }
 
-MG_CUDA_OP(global_average_pool, forward, backward, scratch_bytes);
+MG_CUDA_OP(global_average_pool, forward, backward, scratch_bytes, 1);

@@ -1,8 +1,8 @@
 /* pointwise_conv on the GPU: three matrix products by cuBLAS, and what cuBLAS has no word for.
  *
  *     y  = act(x w + b)      NHWC is the matrix [M = N H W, K] as it lies in memory
- *     dx += dy w^T           beta = 1 adds
- *     dw += x^T dy           beta = 1 adds
+ *     dx += dy w^T           beta = 1 adds, 0 writes what holds nothing yet
+ *     dw += x^T dy           the same
  *     db += sum_m dy[m,:]    two-stage sum (sums.h)
  *
  * Any M, K, N. Bias and SiLU are a pass over y (activation.h) where they are asked for; a plain
@@ -41,7 +41,7 @@ static void backward_x(const mg_op_call *c, sizes s) {
     g.a = (const float *)c->dy, g.lda = s.n;
     g.b = (const float *)c->x[1], g.ldb = s.n, g.transpose_b = true;
     g.c = (float *)c->dx[0], g.ldc = s.k;
-    g.alpha = 1, g.beta = 1;
+    g.alpha = 1, g.beta = c->overwrite & 1 ? 0 : 1;
     mg_cuda_gemm(&g);
 }
 
@@ -51,7 +51,7 @@ static void backward_w(const mg_op_call *c, sizes s) {
     g.a = (const float *)c->x[0], g.lda = s.k, g.transpose_a = true;
     g.b = (const float *)c->dy, g.ldb = s.n;
     g.c = (float *)c->dx[1], g.ldc = s.n;
-    g.alpha = 1, g.beta = 1;
+    g.alpha = 1, g.beta = c->overwrite & 2 ? 0 : 1;
     mg_cuda_gemm(&g);
 }
 
@@ -71,4 +71,4 @@ static size_t scratch_bytes(const mg_op_call *c, bool backward, int threads) {
     return backward && mg_has_input(c, 2) ? mg_pixel_sums_bytes(1, s.m, s.n) : 0;
 }
 
-MG_CUDA_OP(pointwise_conv, forward, backward, scratch_bytes);
+MG_CUDA_OP(pointwise_conv, forward, backward, scratch_bytes, 3);

@@ -6,7 +6,7 @@
  * in the whole block and no index is divided. Every thread draws it for itself (cuda/philox.h):
  * forty integer instructions are cheaper than a barrier. Images whose size is no multiple of four
  * start unaligned and take the path of one element a thread. Forward moves 8 bytes per element,
- * backward 12. Outside training the factor is 1. Source: Huang et al. 2016. */
+ * backward 12, 8 where dx holds nothing yet. Outside training the factor is 1. Source: Huang et al. 2016. */
 #include "cuda/philox.h"
 
 enum { THREADS = 256 };
@@ -53,7 +53,9 @@ template <bool ADD> static void run(const mg_op_call *c, const void *from, void 
 
 static void forward(const mg_op_call *c) { run<false>(c, c->x[0], c->y); }
 static void backward(const mg_op_call *c) {
-    if (c->dx[0]) run<true>(c, c->dy, c->dx[0]);
+    if (!c->dx[0]) return;
+    if (c->overwrite & 1) run<false>(c, c->dy, c->dx[0]);
+    else run<true>(c, c->dy, c->dx[0]);
 }
 
-MG_CUDA_OP(stochastic_depth, forward, backward, NULL);
+MG_CUDA_OP(stochastic_depth, forward, backward, NULL, 1);
