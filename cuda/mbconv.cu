@@ -13,7 +13,7 @@
  *                                  shared memory; filters; bias and SiLU; writes d and, per
  *                                  tile, the sums of d that the means need (depthwise.h)
  *     3  gate.h                    sums to gates
- *     4  gated_weights_kernel      project_w a, per image: 2 E Cout elements instead of the
+ *     4  gated_product.h           project_w a, per image: 2 E Cout elements instead of the
  *                                  2 HW E that scaling d would move. Where Cout >= HW it is the
  *                                  reverse, and d is scaled in place
  *     5  d (project_w a)           cuBLAS reads d, one product per image
@@ -28,14 +28,12 @@
 #include "cuda/depthwise.h"
 #include "cuda/depthwise_any.h"
 #include "cuda/gate.h"
+#include "cuda/gated_product.h"
+#include "cuda/image_groups.h"
 
 enum { X, EXPAND_W, EXPAND_B, DW_W, DW_B, SE_W1, SE_B1, SE_W2, SE_B2, PROJECT_W, PROJECT_B };
 
-/* Bytes of e and d together; MG_CUDA_SCRATCH_KIB sets it for small devices and for tests. */
-static int64_t budget(void) {
-    const char *text = getenv("MG_CUDA_SCRATCH_KIB");
-    return (text ? atoll(text) : (int64_t)512 << 10) << 10;
-}
+enum { BUDGET_KIB = 512 << 10 }; /* e and d of a group together */
 
 typedef struct job {
     const mg_op_call *c;
@@ -43,7 +41,7 @@ typedef struct job {
     float *y;
     int64_t group; /* images at once */
     int64_t in_pixels, out_pixels, in, wide, squeezed, out, chunks;
-    bool expands, special, scales_weights;
+    bool expands, special;
     mg_depthwise g;
     float *e, *d, *partial, *weights;
     mg_gate gate;
@@ -61,7 +59,6 @@ static job job_of(const mg_op_call *c) {
     j.expands = mg_has_input(c, EXPAND_W);
     j.g = mg_depthwise_of(c, j.wide);
     j.special = mg_depthwise_special(&j.g);
-    j.scales_weights = j.out < j.out_pixels;
     /* Partial sums of d: a tile of the depthwise kernel each, or a chunk of pixels. */
     if (j.special && j.g.stride == 1) {
         using B = mg_depthwise_block<1, 4>;
@@ -72,8 +69,7 @@ static job job_of(const mg_op_call *c) {
     }
     j.chunks = j.special ? (int64_t)j.g.down * j.g.across : mg_sum_chunks(j.out_pixels);
     const int64_t image = 4 * j.wide * (j.out_pixels + (j.expands ? j.in_pixels : 0));
-    const int64_t fit = budget() / image, most = fit > 1 ? fit : 1;
-    j.group = mg_ceil_div(x[0], mg_ceil_div(x[0], most)); /* groups of even size */
+    j.group = mg_images_at_once(x[0], image, BUDGET_KIB);
     return j;
 }
 
@@ -83,7 +79,7 @@ static int64_t lay_out(job *j, float *scratch) {
     const int64_t counts[] = {j->expands ? n * j->in_pixels * j->wide : 0,
                               n * j->out_pixels * j->wide,
                               n * j->chunks * j->wide,
-                              j->scales_weights ? n * j->wide * j->out : 0,
+                              mg_gated_weights_floats(n, j->out_pixels, j->wide, j->out),
                               n * j->wide,
                               n * j->squeezed,
                               n * j->wide};
@@ -162,76 +158,11 @@ static void depthwise(const job *j, int64_t images) {
 
 /* --- 4 to 6: projection ----------------------------------------------------------------------- */
 
-enum { GATED_THREADS = 256 };
-
-/* to[n,e,o] = w[e,o] gate[n,e]; L neighbouring o a thread. */
-template <int L> __global__ void __launch_bounds__(GATED_THREADS)
-    gated_weights_kernel(const float *__restrict__ w, const float *__restrict__ gate, int wide,
-                         int lanes, int64_t count, float *__restrict__ to) {
-    const int64_t i = (int64_t)blockIdx.x * GATED_THREADS + threadIdx.x;
-    if (i >= count) return;
-    const int64_t row = i / lanes, at = i % ((int64_t)wide * lanes);
-    mg_lanes<L> v = mg_load<L>(w + at * L);
-    const float a = gate[row];
-#pragma unroll
-    for (int l = 0; l < L; l++) v.v[l] *= a;
-    mg_store(to + i * L, v);
-}
-
-static void scale_weights(const job *j, int64_t images) {
-    const float *w = input(j, PROJECT_W);
-    const int width = mg_lane_width(j->out, w, j->weights, NULL, NULL);
-    const int64_t count = images * j->wide * j->out / width;
-    const unsigned blocks = (unsigned)mg_ceil_div(count, GATED_THREADS);
-    mg_cuda_cost(4.0 * (double)(j->wide * (images * j->out + j->out + images)),
-                 (double)(images * j->wide * j->out));
-    if (width == 4)
-        MG_LAUNCH((gated_weights_kernel<4>), blocks, GATED_THREADS, 0, w, j->gate.gate,
-                  (int)j->wide, (int)(j->out / 4), count, j->weights);
-    else
-        MG_LAUNCH((gated_weights_kernel<1>), blocks, GATED_THREADS, 0, w, j->gate.gate,
-                  (int)j->wide, (int)j->out, count, j->weights);
-}
-
-template <int L> struct gate_step {
-    const float *gate;
-    float *d;
-    __device__ __forceinline__ void operator()(int64_t i, int64_t s) const {
-        mg_lanes<L> v = mg_load<L>(d + i);
-        const mg_lanes<L> a = mg_load<L>(gate + s);
-#pragma unroll
-        for (int l = 0; l < L; l++) v.v[l] *= a.v[l];
-        mg_store(d + i, v);
-    }
-};
-
-static void scale_tensor(const job *j, int64_t images) {
-    const double elements = (double)(images * j->out_pixels * j->wide);
-    mg_cuda_cost(8 * elements, elements);
-    if (j->wide % 4 == 0)
-        mg_each_channel<4>(gate_step<4>{j->gate.gate, j->d}, images, j->out_pixels, j->wide);
-    else mg_each_channel<1>(gate_step<1>{j->gate.gate, j->d}, images, j->out_pixels, j->wide);
-}
-
 static void project(const job *j, int64_t images) {
-    mg_gemm g = {};
-    g.m = j->out_pixels, g.k = j->wide, g.n = j->out;
-    g.a = j->d, g.lda = j->wide;
-    g.b = input(j, PROJECT_W), g.ldb = j->out;
-    g.c = j->y, g.ldc = j->out;
-    g.alpha = 1;
-    if (j->scales_weights) {
-        scale_weights(j, images);
-        g.b = j->weights;
-        g.batch = images;
-        g.stride_a = j->out_pixels * j->wide;
-        g.stride_b = j->wide * j->out;
-        g.stride_c = j->out_pixels * j->out;
-    } else {
-        scale_tensor(j, images);
-        g.m *= images;
-    }
-    mg_cuda_gemm(&g);
+    const mg_gated_product p = {images, j->out_pixels, j->wide,
+                                j->out, j->gate.gate,  input(j, PROJECT_W),
+                                j->d,   j->weights,    j->y};
+    mg_multiply_gated(&p);
     mg_epilogue(j->y, input(j, PROJECT_B), j->c->attr.residual ? j->x : NULL, false,
                 images * j->out_pixels, j->out);
 }
