@@ -5,8 +5,8 @@
  * Grid: one thread per four elements, 256 threads a block, the last n mod 4 elements one thread
  * each. Forward moves 12 bytes per element. Backward serves both inputs in one launch, so that dy
  * is read once: 20 bytes per element (dy; da and db read and written), 12 when one is wanted, four
- * less for each that holds nothing yet. The gradient pointers carry no __restrict__: a + a has da = db, and then each thread adds twice, one
- * after the other. Source: He et al. 2015. */
+ * less for each that holds nothing yet. The gradient pointers carry no __restrict__: a + a has da =
+ * db, and then each thread adds twice, one after the other. Source: He et al. 2015. */
 #include "cuda/elementwise.h"
 
 static __global__ void __launch_bounds__(MG_MAP_THREADS)

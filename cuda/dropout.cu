@@ -5,8 +5,8 @@
  * Grid: one thread per four elements, 256 threads a block. Draws come in blocks of four words, and
  * thread i takes exactly block i (cuda/philox.h): the mask costs some forty integer instructions
  * per 16 bytes moved and no memory; backward draws it again. Forward moves 8 bytes per element,
- * backward 12, 8 where dx holds nothing yet. Outside training every draw is kept with factor 1. Source: Srivastava et al.
- * 2014. */
+ * backward 12, 8 where dx holds nothing yet. Outside training every draw is kept with factor 1.
+ * Source: Srivastava et al. 2014. */
 #include "cuda/philox.h"
 
 enum { THREADS = 256 };

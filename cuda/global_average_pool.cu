@@ -3,9 +3,9 @@
  *     y[n,c] = (1 / HW) sum_{h,w} x[n,h,w,c];   dx[n,h,w,c] += dy[n,c] / HW
  *
  * Any N, H, W, C; grids and blocks of sums.h and channels.h. Forward reads x once and writes one
- * partial sum per 256 or more pixels; backward reads and writes dx once, or writes alone where it holds nothing yet. Both are bound by memory.
- * Order: a fixed chunk's pixels by thread row, a tree over rows, a tree over chunks.
- * Source: Lin, Chen & Yan 2013, section 3.2. */
+ * partial sum per 256 or more pixels; backward reads and writes dx once, or writes alone where it
+ * holds nothing yet. Both are bound by memory. Order: a fixed chunk's pixels by thread row, a tree
+ * over rows, a tree over chunks. Source: Lin, Chen & Yan 2013, section 3.2. */
 #include "cuda/channels.h"
 #include "cuda/sums.h"
 

@@ -3,8 +3,8 @@
  *     y = 1 / (1 + e^-x);   dx += dy y (1 - y)
  *
  * Grid: one thread per four elements (cuda/elementwise.h). Forward moves 8 bytes per element,
- * backward 16, 12 where dx holds nothing yet. Far left e^-x is infinite and y is 0, which is the limit: no clamping is needed.
- * Source: Goodfellow, Bengio & Courville 2016, section 3.10. */
+ * backward 16, 12 where dx holds nothing yet. Far left e^-x is infinite and y is 0, which is the
+ * limit: no clamping is needed. Source: Goodfellow, Bengio & Courville 2016, section 3.10. */
 #include "cuda/elementwise.h"
 
 struct logistic {

@@ -17,9 +17,10 @@
  *
  * Bytes: no gate is known before every pixel of the image was seen, and blocks cannot wait for one
  * another across a grid, so forward reads x twice and writes y: 12 per element, where 8 would be
- * compulsory, and backward reads dy twice, x once, and reads and writes dx: 20 of 16 (16 of 12 where
- * dx holds nothing yet). Partial sums add at most 1/256 of x. The second visit takes the images in reverse: what the sums read last is
- * still in the L2 cache (50 MB on an H100). Source: Hu, Shen & Sun 2017; Tan & Le 2019. */
+ * compulsory, and backward reads dy twice, x once, and reads and writes dx: 20 of 16 (16 of 12
+ * where dx holds nothing yet). Partial sums add at most 1/256 of x. The second visit takes the
+ * images in reverse: what the sums read last is still in the L2 cache (50 MB on an H100). Source:
+ * Hu, Shen & Sun 2017; Tan & Le 2019. */
 #include "cuda/columns.h"
 #include "cuda/gate_gradient.h"
 

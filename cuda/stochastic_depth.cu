@@ -6,7 +6,8 @@
  * in the whole block and no index is divided. Every thread draws it for itself (cuda/philox.h):
  * forty integer instructions are cheaper than a barrier. Images whose size is no multiple of four
  * start unaligned and take the path of one element a thread. Forward moves 8 bytes per element,
- * backward 12, 8 where dx holds nothing yet. Outside training the factor is 1. Source: Huang et al. 2016. */
+ * backward 12, 8 where dx holds nothing yet. Outside training the factor is 1. Source: Huang et al.
+ * 2016. */
 #include "cuda/philox.h"
 
 enum { THREADS = 256 };
