@@ -25,6 +25,7 @@ mg_status mg_audit_count_wanted(mg_op_id id, const mg_case *test_case, const mg_
     mg_status s = mg_audit_counting(&plugin, err);
     mg_trial t = {0};
     if (!s) s = mg_trial_open(&t, mg_op_get(id, MG_F32), test_case, MG_F32, err);
+    if (!s) t.call.overwrite = staged->overwrites; /* as in training, where dx is new */
     if (!s && !backward) plugin->count_accesses(NULL);
     if (!s) s = mg_trial_forward(&t, staged, NULL, err);
     if (!s && backward) {
@@ -66,6 +67,10 @@ typedef struct other {
 #define NORM(n, h, w, c)                                                                           \
     .attr = {.training = true, .eps = 1e-5, .momentum = 0.1}, .inputs = 5,                         \
     .shape = {MG_SHAPE(n, h, w, c), MG_SHAPE(c), MG_SHAPE(c), MG_SHAPE(c), MG_SHAPE(c)}
+#define END(n, h, w, c, s, k)                                                                      \
+    .attr = {.training = true, .eps = 1e-5, .momentum = 0.1}, .inputs = 10,                        \
+    .shape = {MG_SHAPE(n, h, w, c), MG_SHAPE(c), MG_SHAPE(c),    MG_SHAPE(c), MG_SHAPE(c),         \
+              MG_SHAPE(c, s),       MG_SHAPE(s), MG_SHAPE(s, c), MG_SHAPE(c), MG_SHAPE(c, k)}
 static const other others[] = {
     {MG_OP_conv2d,
      2,
@@ -74,6 +79,11 @@ static const other others[] = {
       .shape = {MG_SHAPE(1, 955, 500, 3), MG_SHAPE(3, 3, 3, 48)}}},
     {MG_OP_batch_norm, ~0u, false, {"stem: chunks of rows", NORM(1, 478, 250, 48)}},
     {MG_OP_batch_norm, ~0u, false, {"stage 3, 3 images: chunks", NORM(3, 120, 63, 336)}},
+    {MG_OP_norm_gate_project,
+     ~0u,
+     false,
+     {"stage 2: chunks of rows", END(1, 239, 125, 192, 8, 32)}},
+    {MG_OP_norm_gate_project, ~0u, false, {"stage 5: dz kept", END(1, 60, 32, 960, 40, 160)}},
     {MG_OP_concat,
      ~0u,
      false,
@@ -126,7 +136,8 @@ mg_status mg_audit_print_counts(const mg_op_id *ids, size_t count, mg_error *err
          "each launch, summed over the op's launches. Loads, stores: sectors per request as a\n"
          "multiple of the fewest that hold its bytes. Turns: of shared memory, 1.00 is free of "
          "bank\n"
-         "conflicts. Products by cuBLAS are not seen.\n");
+         "conflicts. Products by cuBLAS are not seen. Backward as in training: gradients are\n"
+         "written where the kernels can, not added.\n");
     puts("Launches forget everything in this count, caches may not. Three rows cannot reach less:\n"
          "batch_norm by chunks of rows needs x twice forward (1.50) and x and dy twice backward\n"
          "(1.67), since blocks of a grid cannot wait for one another; where blocks can own whole\n"

@@ -6,7 +6,8 @@
 #include "ops/check.h"
 
 /* Counts of forward or backward kernels on one case, from the emulator with its checker; backward
- * for the gradients `wanted` (bits; ~0u: all). */
+ * for the gradients `wanted` (bits; ~0u: all), which it writes instead of adding where `staged`
+ * says that it can (overwrites). */
 mg_status mg_audit_count_wanted(mg_op_id id, const mg_case *test_case, const mg_kernels *staged,
                                 bool backward, uint32_t wanted, mg_access_counts *out,
                                 mg_error *err);

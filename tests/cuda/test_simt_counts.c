@@ -31,6 +31,12 @@ typedef struct limits {
         text, {.kernel = k, .stride = s, .training = true, .eps = 1e-5, .momentum = 0.1}, 6,       \
             {MG_SHAPE(n, h, w, c), COLUMN(c), MG_SHAPE(k, k, c)}, .forward_only = false            \
     }
+#define END(text, n, h, w, c, s, k)                                                                \
+    {                                                                                              \
+        text, TRAINING, 10, {MG_SHAPE(n, h, w, c), COLUMN(c),   MG_SHAPE(c, s), MG_SHAPE(s),       \
+                             MG_SHAPE(s, c),       MG_SHAPE(c), MG_SHAPE(c, k)},                   \
+            .forward_only = false                                                                  \
+    }
 #define STEM                                                                                       \
     {                                                                                              \
         "stem", {.kernel = 3, .stride = 2}, 2, {MG_SHAPE(1, 95, 150, 3), MG_SHAPE(3, 3, 3, 48)},   \
@@ -97,6 +103,12 @@ static const limits table[] = {
      0},
     /* Of stride 2, y is a quarter of x: 2.25 tensors for 1.25, and 3.5 for 2.25. */
     {MG_OP_norm_depthwise_conv, NORMED("5x5 stride 2", 5, 2, 2, 60, 32, 144), 1.81, 1.60, 1, 0},
+    /* With X the size of x: forward 2 X where blocks own whole columns, else 3, backward 4, or 5
+     * where dz is kept (cuda/norm_gate_project*.cu); x and y, and dy, x and dx, are compulsory.
+     * Turns: of a second tree in a loop the counter pairs steps that do not belong together. */
+    {MG_OP_norm_gate_project, END("whole columns", 2, 60, 32, 144, 6, 32), 1.66, 1.85, 1.02, 0},
+    {MG_OP_norm_gate_project, END("chunks", 2, 96, 64, 48, 2, 24), 2.03, 1.66, 1, 0},
+    {MG_OP_norm_gate_project, END("chunks, dz kept", 2, 96, 64, 48, 2, 72), 1.25, 1.45, 1, 0},
     {MG_OP_silu, {"wide", .inputs = 1, .shape = {WIDE}}, TOUCHED, TOUCHED, 1, 0},
     {MG_OP_concat, JOIN(2, 1), TOUCHED, TOUCHED, 1.5, 0},
     {MG_OP_concat, JOIN(33, 7), TOUCHED, TOUCHED, 1.5, 0},

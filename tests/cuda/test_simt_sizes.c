@@ -280,6 +280,60 @@ static void check_resize(mg_op_id id) {
 EMULATOR_TEST(simt_sizes, resize_bilinear) { check_resize(MG_OP_resize_bilinear); }
 EMULATOR_TEST(simt_sizes, resize_bicubic) { check_resize(MG_OP_resize_bicubic); }
 
+/* Both walks of forward, both ways to dz, gated weights and gated tensors. */
+#define PROJECT(text, attributes, x_fill, n, h, w, c, s, k)                                        \
+    {                                                                                              \
+        text, attributes, 10,                                                                      \
+            {MG_SHAPE(n, h, w, c), MG_SHAPE(c), MG_SHAPE(c),    MG_SHAPE(c), MG_SHAPE(c),          \
+             MG_SHAPE(c, s),       MG_SHAPE(s), MG_SHAPE(s, c), MG_SHAPE(c), MG_SHAPE(c, k)},      \
+            .fill = {                                                                              \
+                x_fill,                                                                            \
+                MG_FILL_NORMAL,                                                                    \
+                MG_FILL_NORMAL,                                                                    \
+                MG_FILL_NORMAL,                                                                    \
+                MG_FILL_POSITIVE,                                                                  \
+                MG_FILL_WEIGHT,                                                                    \
+                MG_FILL_NORMAL,                                                                    \
+                MG_FILL_WEIGHT,                                                                    \
+                MG_FILL_NORMAL,                                                                    \
+                MG_FILL_WEIGHT                                                                     \
+            }                                                                                      \
+    }
+#define TRAINED                                                                                    \
+    { .training = true, .eps = 1e-3, .momentum = 0.1 }
+#define RUNNING                                                                                    \
+    { .eps = 1e-5 }
+
+EMULATOR_TEST(simt_sizes, norm_gate_project) {
+    static const mg_case cases[] = {
+        PROJECT("whole, slices in fours", TRAINED, MG_FILL_NORMAL, 2, 31, 19, 148, 6, 24),
+        PROJECT("whole, slices of ragged channels", TRAINED, MG_FILL_OFFSET, 3, 5, 7, 103, 3, 5),
+        PROJECT("whole, one pixel", TRAINED, MG_FILL_NORMAL, 5, 1, 1, 12, 2, 4),
+        PROJECT("chunks, fours, mean far above spread", TRAINED, MG_FILL_OFFSET, 2, 67, 33, 24, 2,
+                8),
+        PROJECT("chunks, 7 channels", TRAINED, MG_FILL_NORMAL, 3, 47, 31, 7, 3, 5),
+        PROJECT("dz kept, fours", TRAINED, MG_FILL_NORMAL, 3, 9, 8, 36, 4, 70),
+        PROJECT("dz kept, ragged", TRAINED, MG_FILL_NORMAL, 2, 13, 7, 39, 4, 65),
+        PROJECT("dz made again for the last time", TRAINED, MG_FILL_NORMAL, 1, 9, 8, 12, 2, 64),
+        PROJECT("gated tensor, gate off the boundary", TRAINED, MG_FILL_NORMAL, 3, 2, 3, 20, 3, 9),
+        PROJECT("running statistics, fours", RUNNING, MG_FILL_NORMAL, 2, 23, 17, 24, 3, 12),
+    };
+    check_cases(MG_OP_norm_gate_project, cases, MG_COUNT(cases));
+}
+
+/* Five images in groups of two, two and one; then one by one. */
+EMULATOR_TEST(simt_sizes, norm_gate_project_in_groups) {
+    static const mg_case cases[] = {
+        PROJECT("groups, gated weights", TRAINED, MG_FILL_NORMAL, 5, 11, 9, 24, 2, 8),
+        PROJECT("groups, gated tensor, dz kept", TRAINED, MG_FILL_NORMAL, 5, 8, 8, 36, 2, 72),
+    };
+    static const char *const sizes[] = {"20", "0"}; /* an image needs 9.3 or 9 KiB */
+    for (int i = 0; i < MG_COUNT(sizes); i++) {
+        setenv("MG_CUDA_SCRATCH_KIB", sizes[i], 1);
+        check_cases(MG_OP_norm_gate_project, cases, MG_COUNT(cases));
+    }
+}
+
 /* Designators close each initialiser: the braces come with the use. */
 #define BLOCK(k, s, add, n, h, w, in, e, sq, out, ...)                                             \
     .attr = {.kernel = k, .stride = s, .residual = add}, .inputs = 11,                             \

@@ -60,7 +60,11 @@ killers() {
         echo "test_simt_lab simt_labSUITE/${op%%/*}" ;;
     cuda/lab/*) echo 'test_simt_lab simt_lab/every*' ;;
     *)
-        case $1 in cuda/batch_norm*) op=batch_norm ;; *) op=$(basename "$1" .cu) ;; esac
+        case $1 in
+        cuda/batch_norm*) op=batch_norm ;;
+        cuda/norm_gate_project*) op=norm_gate_project ;;
+        *) op=$(basename "$1" .cu) ;;
+        esac
         echo "test_simt_ops simt_opsSUITE/$op"
         echo "test_simt_sizes simt_sizesSUITE/$op*" ;;
     esac
