@@ -302,4 +302,4 @@ void mg_batch_norm_statistics(const mg_op_call *c) {
     else keep_statistics<1>(c, &g, whole);
 }
 
-MG_CUDA_OP(batch_norm, forward, mg_batch_norm_backward, mg_batch_norm_scratch);
+MG_CUDA_OP(batch_norm, forward, mg_batch_norm_backward, mg_batch_norm_scratch, 1);

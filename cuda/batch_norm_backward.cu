@@ -6,7 +6,7 @@
  *
  * Whole columns: 512 threads, 16 KiB of shared memory; row lane 0 updates dgamma and dbeta and
  * leaves the means of dy and dy h for all; dx follows from the last row to the first.
- * Bytes: x and dy once, dx read and written, 16 R C.
+ * Bytes: x and dy once, dx read and written, 16 R C; 12 where dx holds nothing yet.
  *
  * Chunks: (1) gradient_sums, 8 KiB of shared memory; (2) finish: chunks in f64, dgamma and dbeta
  * are updated, their means go to scratch; (3) dx, chunks in reverse for the L2 cache. Bytes: (1)
@@ -59,13 +59,12 @@ __device__ __forceinline__ void sum_rows(const mg_columns &g, const mg_column_pl
 
 /* --- dx of a thread's rows -------------------------------------------------------------------- */
 
-/* mean_dy and mean_dy_h count in training alone. */
-template <int V, bool TRAINING>
-__device__ __forceinline__ void dx_rows(const mg_columns &g, const mg_column_place &p, bool reverse,
-                                        const float *__restrict__ x, const float *__restrict__ dy,
-                                        const float *__restrict__ gamma,
-                                        const float *__restrict__ save, const mg_lanes<V> &mean_dy,
-                                        const mg_lanes<V> &mean_dy_h, float *__restrict__ dx) {
+/* mean_dy and mean_dy_h count in training alone. fresh: dx holds nothing yet. */
+template <int V, bool TRAINING> __device__ __forceinline__ void
+dx_rows(const mg_columns &g, const mg_column_place &p, bool reverse, const float *__restrict__ x,
+        const float *__restrict__ dy, const float *__restrict__ gamma,
+        const float *__restrict__ save, const mg_lanes<V> &mean_dy, const mg_lanes<V> &mean_dy_h,
+        float *__restrict__ dx, bool fresh) {
     const mg_column_walk w = mg_column_walk_of(g, p, reverse);
     float scale[V], mean[V], shift[V], slope[V]; /* dx += scale (dy - shift - (x - mean) slope) */
     int64_t r = w.first;
@@ -82,7 +81,7 @@ __device__ __forceinline__ void dx_rows(const mg_columns &g, const mg_column_pla
     for (int64_t n = 0; n < w.count; n++, r += w.step) {
         const int64_t i = r * g.channels + p.channel;
         const mg_lanes<V> a = mg_load_if<V>(TRAINING, x + i);
-        mg_lanes<V> d = mg_load<V>(dy + i), sum = mg_load<V>(dx + i);
+        mg_lanes<V> d = mg_load<V>(dy + i), sum = mg_load_if<V>(!fresh, dx + i);
 #pragma unroll
         for (int k = 0; k < V; k++) {
             if (TRAINING) d.v[k] = fmaf(mean[k] - a.v[k], slope[k], d.v[k] - shift[k]);
@@ -99,7 +98,7 @@ template <int V, bool TRAINING> static __global__ void __launch_bounds__(MG_WHOL
     whole_gradient_kernel(mg_columns g, const float *__restrict__ x, const float *__restrict__ dy,
                           const float *__restrict__ gamma, const float *__restrict__ save,
                           float *__restrict__ dgamma, float *__restrict__ dbeta,
-                          float *__restrict__ dx) {
+                          float *__restrict__ dx, bool fresh) {
     MG_SHARED(float, sums, [V][MG_WHOLE_THREADS]);
     MG_SHARED(float, sums_h, [V][MG_WHOLE_THREADS]);
     const mg_column_place p = mg_column_place_of<V>(g, 0);
@@ -120,7 +119,7 @@ template <int V, bool TRAINING> static __global__ void __launch_bounds__(MG_WHOL
         mean_dy.v[k] = sums[k][p.lane] / rows;
         mean_dy_h.v[k] = sums_h[k][p.lane] / rows;
     }
-    dx_rows<V, TRAINING>(g, p, true, x, dy, gamma, save, mean_dy, mean_dy_h, dx);
+    dx_rows<V, TRAINING>(g, p, true, x, dy, gamma, save, mean_dy, mean_dy_h, dx, fresh);
 }
 
 /* --- chunks ----------------------------------------------------------------------------------- */
@@ -172,12 +171,12 @@ template <int V, bool TRAINING> static __global__ void __launch_bounds__(MG_COLU
     dx_kernel(mg_columns g, const float *__restrict__ x, const float *__restrict__ dy,
               const float *__restrict__ gamma, const float *__restrict__ save,
               const float *__restrict__ mean_dy, const float *__restrict__ mean_dy_h,
-              float *__restrict__ dx) {
+              float *__restrict__ dx, bool fresh) {
     const mg_column_place p = mg_column_place_of<V>(g, gridDim.y - 1 - blockIdx.y);
     if (p.begin >= p.end) return;
     dx_rows<V, TRAINING>(g, p, false, x, dy, gamma, save,
                          mg_load_if<V>(TRAINING, mean_dy + p.channel),
-                         mg_load_if<V>(TRAINING, mean_dy_h + p.channel), dx);
+                         mg_load_if<V>(TRAINING, mean_dy_h + p.channel), dx, fresh);
 }
 
 /* --- host side -------------------------------------------------------------------------------- */
@@ -185,7 +184,7 @@ template <int V, bool TRAINING> static __global__ void __launch_bounds__(MG_COLU
 static double cost_bytes(const mg_op_call *c, bool sums) {
     const double n = 4.0 * (double)mg_shape_elements(&c->y_shape);
     const double reads = sums || c->attr.training ? 2 * n : n;
-    return reads + (c->dx[X] ? 2 * n : 0);
+    return reads + (!c->dx[X] ? 0 : c->overwrite & 1 ? n : 2 * n);
 }
 
 template <int V> static void whole_of(const mg_op_call *c) {
@@ -193,13 +192,14 @@ template <int V> static void whole_of(const mg_op_call *c) {
     const float *x = (const float *)c->x[X], *dy = (const float *)c->dy;
     const float *gamma = (const float *)c->x[GAMMA], *save = (const float *)c->save;
     float *dgamma = (float *)c->dx[GAMMA], *dbeta = (float *)c->dx[BETA];
+    const bool fresh = c->overwrite & 1;
     mg_cuda_cost(cost_bytes(c, true), 9.0 * (double)g.rows * (double)g.channels);
     if (c->attr.training)
         MG_LAUNCH((whole_gradient_kernel<V, true>), mg_columns_grid(&g), mg_columns_threads(&g), 0,
-                  g, x, dy, gamma, save, dgamma, dbeta, (float *)c->dx[X]);
+                  g, x, dy, gamma, save, dgamma, dbeta, (float *)c->dx[X], fresh);
     else
         MG_LAUNCH((whole_gradient_kernel<V, false>), mg_columns_grid(&g), mg_columns_threads(&g), 0,
-                  g, x, dy, gamma, save, dgamma, dbeta, (float *)c->dx[X]);
+                  g, x, dy, gamma, save, dgamma, dbeta, (float *)c->dx[X], fresh);
 }
 
 template <int V> static void chunks_of(const mg_op_call *c, bool wants_sums) {
@@ -220,13 +220,14 @@ template <int V> static void chunks_of(const mg_op_call *c, bool wants_sums) {
                   (float *)c->dx[GAMMA], (float *)c->dx[BETA], mean_dy, mean_dy_h);
     }
     if (!dx) return;
+    const bool fresh = c->overwrite & 1;
     mg_cuda_cost(cost_bytes(c, false), c->attr.training ? 6 * n / 4 : n / 2);
     if (c->attr.training)
         MG_LAUNCH((dx_kernel<V, true>), grid, threads, 0, g, x, dy, gamma, save,
-                  (const float *)mean_dy, (const float *)mean_dy_h, dx);
+                  (const float *)mean_dy, (const float *)mean_dy_h, dx, fresh);
     else
         MG_LAUNCH((dx_kernel<V, false>), grid, threads, 0, g, x, dy, gamma, save,
-                  (const float *)NULL, (const float *)NULL, dx);
+                  (const float *)NULL, (const float *)NULL, dx, fresh);
 }
 
 void mg_batch_norm_backward(const mg_op_call *c) {
