@@ -66,10 +66,11 @@ __device__ __forceinline__ float mg_any_gather(const mg_depthwise &g, const mg_a
 
 static __global__ void __launch_bounds__(MG_ANY_THREADS)
     depthwise_any_dx_kernel(mg_depthwise g, int64_t count, const float *__restrict__ dy,
-                            const float *__restrict__ w, float *__restrict__ dx) {
+                            const float *__restrict__ w, float *__restrict__ dx, bool fresh) {
     const int64_t i = (int64_t)blockIdx.x * MG_ANY_THREADS + threadIdx.x;
     if (i >= count) return;
-    dx[i] += mg_any_gather(g, mg_any_at(i, g.height, g.width, g.channels), dy, w);
+    const float sum = mg_any_gather(g, mg_any_at(i, g.height, g.width, g.channels), dy, w);
+    dx[i] = fresh ? sum : dx[i] + sum;
 }
 
 template <int INPUT> __global__ void __launch_bounds__(MG_SUM_THREADS)
@@ -125,7 +126,8 @@ static inline void mg_depthwise_any_forward(const mg_op_call *c, const mg_depthw
 static inline void mg_depthwise_any_dx(const mg_op_call *c, const mg_depthwise *g) {
     const int64_t count = mg_shape_elements(&c->x_shape[0]);
     MG_LAUNCH(depthwise_any_dx_kernel, (unsigned)mg_ceil_div(count, MG_ANY_THREADS), MG_ANY_THREADS,
-              0, *g, count, (const float *)c->dy, (const float *)c->x[1], (float *)c->dx[0]);
+              0, *g, count, (const float *)c->dy, (const float *)c->x[1], (float *)c->dx[0],
+              (bool)(c->overwrite & 1));
 }
 
 /* partial[chunk, tap, channel] of `chunks` chunks of `chunk` output rows, over all images. */

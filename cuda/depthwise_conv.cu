@@ -15,7 +15,8 @@
  * (16/s + (k-1)/s) x (8/s + (k-1)/s) values of dy in shared memory: 30 KiB at most. Which tap meets
  * which value is decided by the compiler: no division and no test is left in the loop.
  *
- * Bytes: forward x and y once, dx pass dy once and dx read and written, dw pass x and dy once and
+ * Bytes: forward x and y once, dx pass dy once and dx read (but where it holds nothing yet) and
+ * written, dw pass x and dy once and
  * partial filters. Flops per byte are at most 2 k² / 8 = 6: far below what a GPU could compute.
  * Source: Howard et al. 2017. */
 #include "cuda/depthwise.h"
@@ -63,7 +64,7 @@ enum { DX_R = 2, DX_T = 4, DX_ROWS = 16, DX_COLUMNS = 8 }; /* elements of a thre
 template <int K, int S, int L>
 __global__ void __launch_bounds__((mg_depthwise_block<S, L>::THREADS), L)
     depthwise_dx_kernel(mg_depthwise g, const float *__restrict__ dy, const float *__restrict__ w,
-                        float *__restrict__ dx) {
+                        float *__restrict__ dx, bool fresh) {
     using B = mg_depthwise_block<S, L>;
     enum { HALO = (K - 1) / S, WINDOW = DX_T / S + HALO };
     MG_SHARED(mg_lanes<L>, tile, [DX_ROWS / S + HALO][DX_COLUMNS / S + HALO][B::LANES]);
@@ -112,7 +113,7 @@ __global__ void __launch_bounds__((mg_depthwise_block<S, L>::THREADS), L)
             if (p + u < 0 || p + u >= g.height || q + v < 0 || q + v >= g.width) continue;
             if (at.channel >= g.channels) continue;
             float *here = to + u * line + v * g.channels;
-            mg_add(sum[u][v], mg_load<L>(here));
+            if (!fresh) mg_add(sum[u][v], mg_load<L>(here));
             mg_store(here, sum[u][v]);
         }
 }
@@ -127,7 +128,7 @@ struct depthwise_dx {
                                                     (int64_t)g.width + g.left, DX_ROWS, DX_COLUMNS);
         MG_LAUNCH((depthwise_dx_kernel<K, S, L>), blocks,
                   dim3(B::LANES, B::GROUPS_ACROSS, B::GROUPS_DOWN), 0, at, (const float *)c->dy,
-                  (const float *)c->x[1], (float *)c->dx[0]);
+                  (const float *)c->x[1], (float *)c->dx[0], (bool)(c->overwrite & 1));
     }
 };
 
@@ -135,7 +136,7 @@ static void backward(const mg_op_call *c) {
     const mg_depthwise g = mg_depthwise_of(c, c->x_shape[0].dim[3]);
     if (c->dx[0]) {
         const bool wide = mg_lane_width(g.channels, c->dy, c->x[1], c->dx[0], NULL) == 4;
-        mg_cuda_cost(bytes_of(c, true), flops_of(c));
+        mg_cuda_cost(bytes_of(c, !(c->overwrite & 1)), flops_of(c));
         if (mg_depthwise_special(&g)) mg_depthwise_dispatch(&g, wide, depthwise_dx{c, g});
         else mg_depthwise_any_dx(c, &g);
     }
@@ -148,4 +149,4 @@ static size_t scratch_bytes(const mg_op_call *c, bool backward, int threads) {
     return backward ? mg_depthwise_weights_bytes(&g) : 0;
 }
 
-MG_CUDA_OP(depthwise_conv, forward, backward, scratch_bytes);
+MG_CUDA_OP(depthwise_conv, forward, backward, scratch_bytes, 1);
