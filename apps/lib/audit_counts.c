@@ -138,13 +138,16 @@ mg_status mg_audit_print_counts(const mg_op_id *ids, size_t count, mg_error *err
          "bank\n"
          "conflicts. Products by cuBLAS are not seen. Backward as in training: gradients are\n"
          "written where the kernels can, not added.\n");
-    puts("Launches forget everything in this count, caches may not. Three rows cannot reach less:\n"
+    puts("Launches forget everything in this count, caches may not. Five ops cannot reach less:\n"
          "batch_norm by chunks of rows needs x twice forward (1.50) and x and dy twice backward\n"
          "(1.67), since blocks of a grid cannot wait for one another; where blocks can own whole\n"
          "columns instead, one launch does all (`cuda/batch_norm.h` says when). squeeze_excite\n"
          "needs x twice forward (1.50): no gate is known before all pixels were seen. Of mbconv\n"
          "x and y alone are compulsory; what it touches is the six times wider tensor between.\n"
-         "norm_depthwise_conv is bound as batch_norm by chunks is, and adds partial sums of dw.\n");
+         "norm_depthwise_conv is bound as batch_norm by chunks is, and adds partial sums of dw.\n"
+         "norm_gate_project needs x for statistics, for means and gates, and again backward\n"
+         "before and after its sums, and writes what cuBLAS is to multiply: with x alone counted\n"
+         "2 tensors forward, 3 by chunks of rows, and 4 backward, 5 where it keeps dz.\n");
     puts("| op | case | direction | launches | compulsory MB | touched / compulsory | loads | "
          "stores | turns |\n|---|---|---|--:|--:|--:|--:|--:|--:|");
     for (size_t i = 0; i < count && !s; i++)
