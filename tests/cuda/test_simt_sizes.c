@@ -2,6 +2,7 @@
  * chosen for the CPU: channels in fours (16-byte accesses), several tiles in every direction,
  * ragged edges, filters without a kernel of their own. The same checks as test_simt_ops.c. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "ops/check.h"
 #include "tests/lib/emulator.h"
@@ -315,7 +316,7 @@ EMULATOR_TEST(simt_sizes, norm_gate_project) {
         PROJECT("dz kept, fours", TRAINED, MG_FILL_NORMAL, 3, 9, 8, 36, 4, 70),
         PROJECT("dz kept, ragged", TRAINED, MG_FILL_NORMAL, 2, 13, 7, 39, 4, 65),
         PROJECT("dz made again for the last time", TRAINED, MG_FILL_NORMAL, 1, 9, 8, 12, 2, 64),
-        PROJECT("gated tensor, gate off the boundary", TRAINED, MG_FILL_NORMAL, 3, 2, 3, 20, 3, 9),
+        PROJECT("gated tensor, images for two turns", TRAINED, MG_FILL_NORMAL, 11, 2, 3, 20, 3, 9),
         PROJECT("running statistics, fours", RUNNING, MG_FILL_NORMAL, 2, 23, 17, 24, 3, 12),
     };
     check_cases(MG_OP_norm_gate_project, cases, MG_COUNT(cases));
@@ -325,6 +326,7 @@ EMULATOR_TEST(simt_sizes, norm_gate_project) {
 EMULATOR_TEST(simt_sizes, norm_gate_project_in_groups) {
     static const mg_case cases[] = {
         PROJECT("groups, gated weights", TRAINED, MG_FILL_NORMAL, 5, 11, 9, 24, 2, 8),
+        PROJECT("groups, chunks for two turns", TRAINED, MG_FILL_NORMAL, 3, 28, 28, 64, 2, 4),
         PROJECT("groups, gated tensor, dz kept", TRAINED, MG_FILL_NORMAL, 5, 8, 8, 36, 2, 72),
     };
     static const char *const sizes[] = {"20", "0"}; /* an image needs 9.3 or 9 KiB */
@@ -332,6 +334,25 @@ EMULATOR_TEST(simt_sizes, norm_gate_project_in_groups) {
         setenv("MG_CUDA_SCRATCH_KIB", sizes[i], 1);
         check_cases(MG_OP_norm_gate_project, cases, MG_COUNT(cases));
     }
+}
+
+/* How many images make a group changes no bit but dw's, which is summed group by group. */
+Test(simt_sizes, norm_gate_project_groups_keep_bits, .init = emulator_open) {
+    static const mg_case c = PROJECT("groups", TRAINED, MG_FILL_NORMAL, 5, 11, 9, 24, 2, 8);
+    static const char *const sizes[] = {"20", "0"};
+    const mg_op *op = mg_op_get(MG_OP_norm_gate_project, MG_F32);
+    const mg_kernels *kernels = mg_staged_kernels(MG_OP_norm_gate_project, emulator);
+    mg_error err = {0};
+    mg_trial t[2];
+    for (int i = 0; i < MG_COUNT(sizes); i++) {
+        setenv("MG_CUDA_SCRATCH_KIB", sizes[i], 1);
+        cr_assert_eq(mg_trial_open(&t[i], op, &c, MG_F32, &err), MG_OK, "%s", err.message);
+        cr_assert_eq(mg_trial_forward(&t[i], kernels, NULL, &err), MG_OK, "%s", err.message);
+        cr_assert_eq(mg_trial_backward(&t[i], kernels, NULL, ~0u, &err), MG_OK, "%s", err.message);
+    }
+    memcpy(t[1].dx[9], t[0].dx[9], (size_t)mg_shape_elements(&c.shape[9]) * sizeof(float));
+    cr_expect(mg_trial_same_bits(&t[0], &t[1]), "the size of groups changes bits");
+    for (int i = 0; i < MG_COUNT(sizes); i++) mg_trial_close(&t[i]);
 }
 
 /* Designators close each initialiser: the braces come with the use. */
