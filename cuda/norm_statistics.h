@@ -1,5 +1,5 @@
 /* norm_statistics.h: mean and variance of the columns of x [rows, channels], the first half of
- * batch norm, for ops that do not go on to write what is normalised.
+ * batch norm; norm_gate_project shares them.
  *
  * A thread keeps mean and M2 of its rows by Welford's update, which subtracts the running mean
  * before it squares: mean 1000 with spread 1 loses nothing. The row lanes of a block are merged by
