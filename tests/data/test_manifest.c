@@ -136,11 +136,38 @@ Test(manifest, plain_files) {
     cr_assert_str_eq(m.image[1].view, "MLO");
     cr_assert(m.image[0].laterality == 'L' && m.image[1].laterality == 'R');
     cr_assert_str_eq(m.group[m.image[1].group].id, "1234_R");
-    cr_assert_str_eq(m.image[2].patient_id, "scan");
+    cr_assert_str_eq(m.image[2].patient_id, "a/scan");
     cr_assert_eq(m.image[2].laterality, 'U');
-    cr_assert_str_eq(m.image[3].image_id, "scan#2");
+    cr_assert_str_eq(m.image[3].patient_id, "b/scan");
+    cr_assert_str_eq(m.image[3].image_id, "scan");
     cr_assert_str_eq(m.image[4].patient_id, "p9");
     cr_assert_eq(m.image[4].cancer, -1);
+    mg_manifest_free(&m);
+    mg_path_list_free(&files);
+}
+
+/* Files that only the folder tells apart are of different women. */
+Test(manifest, folders_tell_women_apart) {
+    mg_path_list files = {0};
+    static const char *const names[] = {"cases/case1/L_CC.png",    "cases/case1/R_CC.png",
+                                        "cases/case2/L_CC.png",    "cases/case2/R_CC.png",
+                                        "cases/case2/L_MLO.png",   "cases/case3/img.png",
+                                        "cases/case4/img.png",     "cases/case3/77_L_CC.png",
+                                        "cases/case4/77_L_CC.png", "cases/x/case1/L_CC.png"};
+    static const char *const groups[] = {"case1_L",    "case1_R",   "case2_L",   "case2_R",
+                                         "case2_L",    "case3/img", "case4/img", "case3/77_L",
+                                         "case4/77_L", "x/case1_L"};
+    for (int i = 0; i < 10; i++)
+        cr_assert_eq(mg_path_list_add(&files, scratch_text(names[i], "x"), NULL), MG_OK);
+    mg_manifest m;
+    mg_error err = {0};
+    cr_assert_eq(mg_manifest_from_files(&files, &m, &err), MG_OK, "%s", err.message);
+    for (int i = 0; i < 10; i++)
+        cr_expect_str_eq(m.group[m.image[i].group].id, groups[i], "%s: %s", names[i],
+                         m.group[m.image[i].group].id);
+    cr_expect_eq(m.group_count, 9);
+    cr_expect_eq(m.patient_count, 7);
+    cr_expect_eq(m.image[2].patient, m.image[4].patient);
     mg_manifest_free(&m);
     mg_path_list_free(&files);
 }
