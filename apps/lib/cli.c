@@ -68,6 +68,14 @@ static int store(const mg_cli_program *program, const mg_cli_option *o, const ch
     switch (o->kind) {
     case MG_CLI_FLAG: *(bool *)o->target = true; return MG_CLI_RUN;
     case MG_CLI_STRING: *(const char **)o->target = text; return MG_CLI_RUN;
+    case MG_CLI_LIST: {
+        mg_cli_list *list = o->target;
+        if (list->count == MG_CLI_LIST_MOST)
+            return mg_cli_usage_error(program, "--%s: more than %d of them", o->name,
+                                      MG_CLI_LIST_MOST);
+        list->item[list->count++] = text;
+        return MG_CLI_RUN;
+    }
     case MG_CLI_CHOICE:
         if (!is_choice(o->value, text))
             return mg_cli_usage_error(program, "--%s: '%s' is none of %s", o->name, text, o->value);
@@ -183,6 +191,12 @@ void mg_cli_echo(const mg_cli_program *program, FILE *to) {
         case MG_CLI_FLAG: fprintf(to, "%s\n", *(bool *)o->target ? "yes" : "no"); break;
         case MG_CLI_INT: fprintf(to, "%lld\n", (long long)*(int64_t *)o->target); break;
         case MG_CLI_FLOAT: fprintf(to, "%.17g\n", *(double *)o->target); break;
+        case MG_CLI_LIST: {
+            const mg_cli_list *list = o->target;
+            for (int k = 0; k < list->count; k++) fprintf(to, k ? " %s" : "%s", list->item[k]);
+            fputc('\n', to);
+            break;
+        }
         default: text = *(const char **)o->target; fprintf(to, "%s\n", text ? text : "");
         }
     }

@@ -32,7 +32,16 @@ typedef enum mg_cli_kind {
     MG_CLI_FLOAT,  /* double */
     MG_CLI_STRING, /* const char *, points into argv */
     MG_CLI_CHOICE, /* const char *, one of the words in `value`, "a|b|c" */
+    MG_CLI_LIST,   /* mg_cli_list: every use of the option adds a value */
 } mg_cli_kind;
+
+enum { MG_CLI_LIST_MOST = 16 };
+
+/* The values of an option that may come several times, in order; they point into argv. */
+typedef struct mg_cli_list {
+    const char *item[MG_CLI_LIST_MOST];
+    int count;
+} mg_cli_list;
 
 typedef struct mg_cli_option {
     const char *name; /* without the dashes */

@@ -71,7 +71,7 @@ static mg_status write_both(void *arg, mg_cam_item *item, mg_error *err) {
     mg_dicom_author author = {.version = MG_VERSION,
                               .date = date,
                               .time = clock,
-                              .seed = mg_path_name(mg_predict.models[0])};
+                              .seed = mg_path_name(mg_predict.model.item[0])};
     mg_dicom_capture capture = {.rows = item->overlay.height,
                                 .columns = item->overlay.width,
                                 .rgb = item->overlay.pixels,

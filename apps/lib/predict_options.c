@@ -1,5 +1,3 @@
-#include <string.h>
-
 #include "apps/lib/predictor.h"
 
 mg_predict_options mg_predict = {.device = "cpu",
@@ -13,8 +11,8 @@ mg_predict_options mg_predict = {.device = "cpu",
 
 #define T(field) &mg_predict.field
 static const mg_cli_option options[] = {
-    {"model", 'm', MG_CLI_STRING, T(model), "FILE", NULL,
-     "checkpoint from apps/train; several make an ensemble", 0, 0},
+    {"model", 'm', MG_CLI_LIST, T(model), "FILE", NULL,
+     "checkpoint from apps/train; given up to 16 times: an ensemble", 0, 0},
     {"out", 'o', MG_CLI_STRING, T(out), "DIR", "predictions",
      "where tables, overlays and report go", 0, 0},
     {"csv", 0, MG_CLI_STRING, T(csv), "FILE", NULL,
@@ -78,23 +76,10 @@ static const mg_cli_program program = {
 
 const mg_cli_program *mg_predict_program(void) { return &program; }
 
-/* --model may come several times; the table keeps only the last. */
-static void collect_models(int argc, char **argv) {
-    for (int i = 1; i < argc && mg_predict.model_count < MG_MAX_MODELS; i++) {
-        const char *value = NULL;
-        if (strncmp(argv[i], "--model=", 8) == 0) value = argv[i] + 8;
-        else if (i + 1 < argc && (strcmp(argv[i], "--model") == 0 || strcmp(argv[i], "-m") == 0))
-            value = argv[++i];
-        if (value) mg_predict.models[mg_predict.model_count++] = value;
-    }
-}
-
 int mg_predict_options_parse(int *argc, char ***argv) {
-    collect_models(*argc, *argv);
     int code = mg_cli_parse(&program, argc, argv);
     if (code != MG_CLI_RUN) return code;
-    if (!mg_predict.model) return mg_cli_usage_error(&program, "--model is needed");
-    if (!mg_predict.model_count) mg_predict.models[mg_predict.model_count++] = mg_predict.model;
+    if (!mg_predict.model.count) return mg_cli_usage_error(&program, "--model is needed");
     if (!mg_predict.csv && *argc == 0)
         return mg_cli_usage_error(&program, "name files or folders, or a table with --csv");
     if (mg_predict.csv && *argc > 0)

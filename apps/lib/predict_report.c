@@ -8,6 +8,7 @@
 #include "apps/lib/predictor.h"
 #include "data/files.h"
 #include "data/phantom_dicom.h"
+#include "data/text.h"
 
 enum { BREASTS_WITH_PICTURES = 24 };
 
@@ -148,6 +149,17 @@ static mg_status play(mg_predictor *p, mg_report_pointing *out, mg_error *err) {
     return s;
 }
 
+/* "EfficientNet-B0"; of an ensemble "The mean logit of 2 models, EfficientNet-B0, …". */
+static void name_models(const mg_predictor *p, mg_text *model, mg_text *files) {
+    if (p->models > 1) mg_text_format(model, "The mean logit of %d models, ", p->models);
+    for (int k = 0; k < p->models; k++) {
+        const char *arch = p->model[k].card.arch, *file = mg_predict.model.item[k];
+        mg_text_format(model, "%sEfficientNet-%c%s", k ? ", " : "", arch[0] == 'b' ? 'B' : 'p',
+                       arch + 1);
+        mg_text_format(files, "%s%s", k ? ", " : "", p->models > 1 ? file : mg_path_name(file));
+    }
+}
+
 mg_status mg_predict_write_report(mg_predictor *p, mg_error *err) {
     pictures a = {0};
     mg_report_predict report = {0};
@@ -163,10 +175,11 @@ mg_status mg_predict_write_report(mg_predictor *p, mg_error *err) {
             skipped[bad++] =
                 (mg_report_skipped){image->path ? image->path : image->image_id, p->reason[i]};
         }
-    char model[64], input[160];
+    char input[160];
+    mg_text model = {0}, files = {0};
     const mg_card *card = &p->model[0].card;
-    snprintf(model, sizeof model, "EfficientNet-%c%s", card->arch[0] == 'b' ? 'B' : 'p',
-             card->arch + 1);
+    name_models(p, &model, &files);
+    if (!s && (model.failed || files.failed)) s = mg_fail(err, MG_ERR_MEMORY, "out of memory");
     mg_preprocess_text(&card->input, input, sizeof input);
     mg_report_pair settings[] = {{"Input", input},
                                  {"Trained on", card->data},
@@ -177,8 +190,8 @@ mg_status mg_predict_write_report(mg_predictor *p, mg_error *err) {
                                      {"Per patient", "patients", &p->assessment.evaluation[2]}};
     const char *data = mg_predict.csv ? mg_predict.csv : "files";
     report.data = data;
-    report.model = model;
-    report.model_file = mg_path_name(mg_predict.models[0]);
+    report.model = model.data;
+    report.model_file = files.data;
     report.phantom = mg_phantom_recognise(&p->manifest);
     report.threshold = p->breast_threshold;
     report.prevalence = p->prevalence;
@@ -202,5 +215,7 @@ mg_status mg_predict_write_report(mg_predictor *p, mg_error *err) {
     free(a.group);
     free(rows);
     free(skipped);
+    mg_text_free(&model);
+    mg_text_free(&files);
     return s;
 }

@@ -50,11 +50,11 @@ static mg_status check_contract(const mg_model *m, const char *path, mg_error *e
 }
 
 static mg_status open_models(mg_predictor *p, mg_error *err) {
-    for (int i = 0; i < mg_predict.model_count; i++) {
+    for (int i = 0; i < mg_predict.model.count; i++) {
         mg_status s =
-            mg_model_open(mg_predict.models[i], mg_predict.device, p->pool, &p->model[i], err);
+            mg_model_open(mg_predict.model.item[i], mg_predict.device, p->pool, &p->model[i], err);
         if (!s) p->model[i].net->bf16 = strcmp(mg_predict.precision, "bf16") == 0;
-        if (!s) p->models++, s = check_contract(&p->model[i], mg_predict.models[i], err);
+        if (!s) p->models++, s = check_contract(&p->model[i], mg_predict.model.item[i], err);
         if (s) return s;
     }
     const mg_card *card = &p->model[0].card;

@@ -9,14 +9,11 @@
 #include "apps/lib/preprocess_choice.h"
 #include "data/loader.h"
 
-enum { MG_MAX_MODELS = 16 };
-
 typedef struct mg_predict_options {
-    const char *model, *csv, *data, *images, *out, *cache, *aggregation, *window, *crop,
-        *j2k_reduce, *trace, *dicom_out;
+    mg_cli_list model; /* an ensemble when several */
+    const char *csv, *data, *images, *out, *cache, *aggregation, *window, *crop, *j2k_reduce,
+        *trace, *dicom_out;
     const char *flips, *device, *precision, *preprocess;
-    const char *models[MG_MAX_MODELS]; /* every --model */
-    int model_count;
     double threshold, prevalence;
     int64_t threads, workers, bootstrap, overlay_side;
     bool cam, strict, no_report;
@@ -28,7 +25,7 @@ const mg_cli_program *mg_predict_program(void);
 
 typedef struct mg_predictor {
     mg_pool *pool;
-    mg_model model[MG_MAX_MODELS];
+    mg_model model[MG_CLI_LIST_MOST];
     int models;
     mg_manifest manifest;
     mg_preprocess_device *preprocess; /* NULL: images are prepared on the host */

@@ -9,6 +9,7 @@ static bool flag, cache;
 static int64_t number;
 static double rate;
 static const char *text, *choice;
+static mg_cli_list many;
 
 static const mg_cli_option options[] = {
     {"flag", 'f', MG_CLI_FLAG, &flag, NULL, NULL, "a flag", 0, 0},
@@ -17,6 +18,7 @@ static const mg_cli_option options[] = {
     {"rate", 0, MG_CLI_FLOAT, &rate, "X", NULL, "a rate", 0, 0},
     {"text", 't', MG_CLI_STRING, &text, "TEXT", NULL, "a text", 0, 0},
     {"choice", 0, MG_CLI_CHOICE, &choice, "one|two", "one", "a choice", 0, 0},
+    {"many", 'm', MG_CLI_LIST, &many, "FILE", NULL, "several", 0, 0},
 };
 static const mg_cli_program program = {.name = "example",
                                        .summary = "show options",
@@ -33,6 +35,7 @@ static void reset(void) {
     rate = 0.5;
     text = NULL;
     choice = "one";
+    many.count = 0;
     cr_redirect_stderr();
     cr_redirect_stdout();
 }
@@ -80,6 +83,25 @@ Test(cli, wrong_usage_is_two, .init = reset) {
         WORDS("a", "--text"),      WORDS("a", "b", "c"),     WORDS("-f")};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         cr_expect_eq(parse(&argc, &argv, wrong[i]), MG_EXIT_USAGE, "case %zu", i);
+}
+
+/* In every way of writing an option; one too many is no silence. */
+Test(cli, lists_collect, .init = reset) {
+    int argc;
+    char **argv;
+    int code =
+        parse(&argc, &argv, WORDS("-mA", "-m", "B", "x", "--many", "C", "--many=D", "--man=E"));
+    cr_assert_eq(code, MG_CLI_RUN);
+    cr_assert_eq(many.count, 5);
+    for (int i = 0; i < 5; i++) cr_expect_eq(many.item[i][0], 'A' + i);
+    char *words[MG_CLI_LIST_MOST + 4] = {"example", "x"};
+    for (int i = 0; i <= MG_CLI_LIST_MOST; i++) words[2 + i] = "-mA";
+    many.count = 0;
+    cr_expect_eq(parse(&argc, &argv, words), MG_EXIT_USAGE);
+    words[2 + MG_CLI_LIST_MOST] = NULL;
+    many.count = 0;
+    cr_expect_eq(parse(&argc, &argv, words), MG_CLI_RUN);
+    cr_expect_eq(many.count, MG_CLI_LIST_MOST);
 }
 
 Test(cli, help_is_done, .init = reset) {

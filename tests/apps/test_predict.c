@@ -133,6 +133,58 @@ Test(predict, ensembles_and_mirrors, .timeout = 120) {
     shell("rm -rf %s", folder);
 }
 
+/* Field `column` (from 0) of the first row whose line starts with `start`; "" without one. The
+ * fields looked at here are not quoted. */
+static const char *field(const char *folder, const char *name, const char *start, int column) {
+    static char out[300];
+    char *text = slurp(folder, name, NULL);
+    *out = 0;
+    for (char *line = text ? strtok(text, "\n") : NULL; line; line = strtok(NULL, "\n")) {
+        if (strncmp(line, start, strlen(start)) != 0) continue;
+        const char *at = line;
+        for (int i = 0; i < column && at; i++) at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL;
+        if (at) snprintf(out, sizeof out, "%.*s", (int)strcspn(at, ",\r\n"), at);
+        break;
+    }
+    free(text);
+    return out;
+}
+
+/* Two different models: the mean of their logits, however --model is written, and both are named. */
+Test(predict, an_ensemble_is_the_mean_logit, .timeout = 120) {
+    char *folder = trained(), start[600];
+    cr_assert_eq(
+        shell("%s/train --data %s/phantom --out %s/run2 --arch pico --height 64 --width 48 "
+              "--epochs 1 --epoch-draws 8 --validation 0.3 --seed 2 --no-report 2>/dev/null",
+              apps_folder(), folder, folder),
+        0);
+    cr_assert_eq(shell("cd %s && cp $(ls phantom/train_images/*/*.dcm | head -1) one.dcm", folder),
+                 0);
+    static const char *const models[] = {
+        "-m %s/run/best.safetensors", "-m%s/run2/best.safetensors",
+        "-m%s/run/best.safetensors --mod %s/run2/best.safetensors"};
+    double logit[3];
+    for (int k = 0; k < 3; k++) {
+        char which[900];
+        snprintf(which, sizeof which, models[k], folder, folder);
+        cr_assert_eq(shell("%s/predict %s --out %s/%d %s %s/one.dcm 2>%s/e", apps_folder(), which,
+                           folder, k, k < 2 ? "--no-report" : "", folder, folder),
+                     0);
+        snprintf(start, sizeof start, "%d/predictions.csv", k);
+        char file[600];
+        snprintf(file, sizeof file, "%s/one.dcm", folder);
+        logit[k] = atof(field(folder, start, file, 6));
+    }
+    cr_expect(logit[0] != logit[1]);
+    cr_expect_float_eq(logit[2], (logit[0] + logit[1]) / 2, 1e-6, "%g, %g: %g", logit[0], logit[1],
+                       logit[2]);
+    char *report = slurp(folder, "2/report.html", NULL);
+    cr_expect(report && strstr(report, "/run/best.safetensors, ") &&
+              strstr(report, "/run2/best.safetensors)") && strstr(report, "2 models"));
+    free(report);
+    shell("rm -rf %s", folder);
+}
+
 Test(predict, overlays_traces_and_dicom_objects, .timeout = 120) {
     char *folder = trained(), arguments[900];
     snprintf(
