@@ -17,6 +17,10 @@ static void summary(const mg_predictor *p) {
             p->breast_threshold);
     const mg_evaluation *e = &p->assessment.evaluation[MG_LEVEL_BREAST];
     if (!e->items) return;
+    size_t unknown = p->assessment.level[MG_LEVEL_IMAGE].unknown;
+    if (unknown)
+        fprintf(stderr, "%zu of %zu scored images have no label and are left out of the figures\n",
+                unknown, p->assessment.level[MG_LEVEL_IMAGE].count);
     const mg_evaluation_view *v = &e->view[MG_NATURAL][MG_AT_BEST];
     if (!mg_predict.bootstrap) {
         fprintf(stderr, "labels are known: per breast ROC-AUC %.3f, F1 %.3f\n",

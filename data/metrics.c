@@ -96,6 +96,17 @@ void mg_ranking_free(mg_ranking *ranking) {
     *ranking = (mg_ranking){0};
 }
 
+int32_t mg_renumber_clusters(int32_t *cluster, size_t n, int32_t *renumber, int32_t clusters) {
+    int32_t count = 0;
+    for (int32_t c = 0; c < clusters; c++) renumber[c] = -1;
+    for (size_t i = 0; i < n; i++) {
+        int32_t *number = &renumber[cluster[i]];
+        if (*number < 0) *number = count++;
+        cluster[i] = *number;
+    }
+    return count;
+}
+
 /* --- one pass --------------------------------------------------------------------------------- */
 
 /* Sums over the ranked items, each class in unweighted multiplicities; class weights come after,

@@ -61,16 +61,13 @@ static mg_status workspace_create(const mg_eval_set *set, workspace *w, mg_error
 /* The items of one group, their patients renumbered from 0 so that only they are drawn. */
 static mg_eval_set select_group(const mg_eval_set *set, workspace *w, int32_t group) {
     size_t n = 0;
-    int32_t clusters = 0;
-    for (int32_t c = 0; c < w->clusters; c++) w->renumber[c] = -1;
     for (size_t i = 0; i < set->count; i++) {
         if (w->group[i] != group) continue;
-        int32_t *number = &w->renumber[set->cluster ? set->cluster[i] : (int32_t)i];
-        if (*number < 0) *number = clusters++;
-        w->cluster[n] = *number;
+        w->cluster[n] = set->cluster ? set->cluster[i] : (int32_t)i;
         w->probability[n] = set->probability[i];
         w->label[n++] = set->label[i];
     }
+    int32_t clusters = mg_renumber_clusters(w->cluster, n, w->renumber, w->clusters);
     return (mg_eval_set){n, w->probability, w->label, w->cluster, clusters};
 }
 

@@ -18,6 +18,7 @@ static void level_add(mg_level *l, double p, int label, int32_t patient, int32_t
     size_t i = l->count++;
     l->probability[i] = p;
     l->label[i] = (uint8_t)(label == 1);
+    l->unknown += label < 0;
     l->patient[i] = patient;
     l->source[i] = source;
 }
@@ -49,12 +50,48 @@ static void fill_levels(const mg_manifest *m, const double *probability, mg_aggr
     }
 }
 
-static mg_eval_set set_of(const mg_manifest *m, const mg_level *l) {
-    return (mg_eval_set){.count = l->count,
-                         .probability = l->probability,
-                         .label = l->label,
-                         .cluster = l->patient,
-                         .clusters = m->patient_count};
+static int label_of(const mg_manifest *m, int level, int32_t source) {
+    return level == MG_LEVEL_IMAGE    ? m->image[source].cancer
+           : level == MG_LEVEL_BREAST ? m->group[source].cancer
+                                      : m->patient[source].cancer;
+}
+
+static void level_free(mg_level *l) {
+    free(l->probability);
+    free(l->label);
+    free(l->patient);
+    free(l->source);
+}
+
+/* What is evaluated of a level: the items with a label, their patients numbered from 0. */
+typedef struct known {
+    mg_level level;
+    int32_t patients;
+} known;
+
+static mg_status known_of(const mg_manifest *m, const mg_level *l, int level, known *out,
+                          mg_error *err) {
+    *out = (known){0};
+    int32_t *renumber = malloc(((size_t)m->patient_count + 1) * sizeof *renumber);
+    if (!renumber || !level_alloc(&out->level, l->count)) {
+        free(renumber);
+        return mg_fail(err, MG_ERR_MEMORY, "out of memory");
+    }
+    for (size_t i = 0; i < l->count; i++)
+        if (label_of(m, level, l->source[i]) >= 0)
+            level_add(&out->level, l->probability[i], l->label[i], l->patient[i], l->source[i]);
+    out->patients =
+        mg_renumber_clusters(out->level.patient, out->level.count, renumber, m->patient_count);
+    free(renumber);
+    return MG_OK;
+}
+
+static mg_eval_set set_of(const known *k) {
+    return (mg_eval_set){.count = k->level.count,
+                         .probability = k->level.probability,
+                         .label = k->level.label,
+                         .cluster = k->level.patient,
+                         .clusters = k->patients};
 }
 
 /* --- subgroups ------------------------------------------------------------------------------- */
@@ -79,10 +116,11 @@ static void name_of(const mg_manifest_image *image, int which, char *out) {
     }
 }
 
-static mg_status subgroups(const mg_manifest *m, const mg_bootstrap_options *bootstrap,
-                           mg_assessment *out, mg_error *err) {
+static mg_status subgroups(const mg_manifest *m, const known *images,
+                           const mg_bootstrap_options *bootstrap, mg_assessment *out,
+                           mg_error *err) {
     static const char *const titles[MG_SUBGROUPS] = {"View", "Density", "Machine", "Site", "Age"};
-    const mg_level *l = &out->level[MG_LEVEL_IMAGE];
+    const mg_level *l = &images->level;
     out->names = malloc(l->count * MG_SUBGROUPS * NAME + 1);
     const char **value = malloc((l->count + 1) * sizeof *value);
     mg_status s = out->names && value ? MG_OK : mg_fail(err, MG_ERR_MEMORY, "out of memory");
@@ -94,7 +132,7 @@ static mg_status subgroups(const mg_manifest *m, const mg_bootstrap_options *boo
             any |= name[0] != 0;
             value[i] = name;
         }
-        mg_eval_set set = set_of(m, l);
+        mg_eval_set set = set_of(images);
         if (!any) continue;
         s = mg_subgroup_compute(&set, titles[which], value, 0.5, bootstrap,
                                 &out->subgroup[out->subgroups], err);
@@ -116,27 +154,24 @@ mg_status mg_assess(const mg_manifest *m, const double *probability,
     if (!scratch) return mg_fail(err, MG_ERR_MEMORY, "out of memory");
     fill_levels(m, probability, options->aggregation, scratch, out);
     free(scratch);
-    bool labelled = out->level[MG_LEVEL_IMAGE].count > 0;
-    for (size_t i = 0; i < out->level[MG_LEVEL_IMAGE].count; i++)
-        labelled &= m->image[out->level[MG_LEVEL_IMAGE].source[i]].cancer >= 0;
-    if (!labelled) return MG_OK;
     mg_bootstrap_options bootstrap = {.resamples = options->bootstrap, .seed = options->seed};
     mg_status s = MG_OK;
     for (int k = 0; k < MG_LEVELS && !s; k++) {
+        if (out->level[k].count == out->level[k].unknown) continue;
         mg_evaluation_options how = {.bootstrap = bootstrap, .threshold = options->threshold[k]};
-        mg_eval_set set = set_of(m, &out->level[k]);
-        s = mg_evaluate(&set, &how, &out->evaluation[k], err);
+        known items;
+        s = known_of(m, &out->level[k], k, &items, err);
+        mg_eval_set set = set_of(&items);
+        if (!s) s = mg_evaluate(&set, &how, &out->evaluation[k], err);
+        if (!s && k == MG_LEVEL_IMAGE) s = subgroups(m, &items, &bootstrap, out, err);
+        level_free(&items.level);
     }
-    return s ? s : subgroups(m, &bootstrap, out, err);
+    return s;
 }
 
 void mg_assessment_free(mg_assessment *a) {
     for (int k = 0; k < MG_LEVELS; k++) {
-        mg_level *l = &a->level[k];
-        free(l->probability);
-        free(l->label);
-        free(l->patient);
-        free(l->source);
+        level_free(&a->level[k]);
         mg_evaluation_free(&a->evaluation[k]);
     }
     for (int i = 0; i < a->subgroups; i++) mg_subgroup_free(&a->subgroup[i]);

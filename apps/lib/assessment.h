@@ -13,8 +13,9 @@ enum { MG_LEVEL_IMAGE, MG_LEVEL_BREAST, MG_LEVEL_PATIENT, MG_LEVELS, MG_SUBGROUP
 typedef struct mg_level {
     size_t count;
     double *probability;
-    uint8_t *label;
+    uint8_t *label; /* 1 cancer, 0 none or unknown */
     int32_t *patient, *source;
+    size_t unknown; /* how many have no label and are left out of the evaluation */
 } mg_level;
 
 typedef struct mg_assessment {
@@ -32,8 +33,9 @@ typedef struct mg_assess_options {
     uint64_t seed;
 } mg_assess_options;
 
-/* probability[image] for every image of the manifest, NaN where there is none. Evaluates only where
- * every scored image has a label. */
+/* probability[image] for every image of the manifest, NaN where there is none. Evaluated are the
+ * scored items that have a label; a breast's and a patient's is that of their labelled images. The
+ * bootstrap draws from the patients of these items. */
 mg_status mg_assess(const mg_manifest *m, const double *probability,
                     const mg_assess_options *options, mg_assessment *out, mg_error *err);
 void mg_assessment_free(mg_assessment *a);

@@ -188,6 +188,14 @@ mg_status mg_predict_write_report(mg_predictor *p, mg_error *err) {
     mg_report_evaluation levels[] = {{"Per image", "images", &p->assessment.evaluation[0]},
                                      {"Per breast", "breasts", &p->assessment.evaluation[1]},
                                      {"Per patient", "patients", &p->assessment.evaluation[2]}};
+    char unknown[160];
+    const char *notes[] = {unknown};
+    const mg_level *images = &p->assessment.level[MG_LEVEL_IMAGE];
+    snprintf(unknown, sizeof unknown,
+             "%zu of %zu scored images have no label in the table; the figures are of the others.",
+             images->unknown, images->count);
+    report.notes = notes;
+    report.note_count = p->labelled && images->unknown;
     const char *data = mg_predict.csv ? mg_predict.csv : "files";
     report.data = data;
     report.model = model.data;

@@ -109,10 +109,9 @@ mg_status mg_predictor_open(mg_predictor *p, char **files, int count, mg_error *
     p->reason = calloc(n + 1, sizeof *p->reason);
     if (!p->logit || !p->probability || !p->reason)
         return mg_fail(err, MG_ERR_MEMORY, "out of memory");
-    p->labelled = n > 0;
     for (size_t i = 0; i < n; i++) {
         p->logit[i] = p->probability[i] = NAN;
-        p->labelled &= p->manifest.image[i].cancer >= 0;
+        p->labelled |= p->manifest.image[i].cancer >= 0;
     }
     return MG_OK;
 }

@@ -35,7 +35,7 @@ typedef struct mg_predictor {
     int64_t bad;
     mg_aggregation aggregation;
     double image_threshold, breast_threshold, prevalence;
-    bool labelled;
+    bool labelled; /* the table gives a label for some image */
     mg_assessment assessment;
 } mg_predictor;
 
