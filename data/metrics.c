@@ -159,6 +159,11 @@ static weights class_weights(const totals *t, double prevalence) {
     return (weights){prevalence * (P + N) / P, (1 - prevalence) * (P + N) / N};
 }
 
+/* No weights bring one class to the wanted prevalence: what depends on it has no value then. */
+static bool weighable(double positives, double negatives, double prevalence) {
+    return !(prevalence > 0) || (positives > 0 && negatives > 0);
+}
+
 /* Areas and confusions of all views: one walk down the ranking, a step per distinct score. */
 static void walk(const mg_ranking *r, const uint32_t *weight, const totals *t, const weights *class,
                  int views, mg_metrics *out) {
@@ -225,16 +230,24 @@ void mg_ranking_metrics(const mg_ranking *r, const uint32_t *cluster_weight,
         out[v] = (mg_metrics){.threshold = options[v].threshold};
     }
     walk(r, cluster_weight, &t, class, views, out);
-    for (int v = 0; v < views; v++) finish(&t, class[v], bins, &out[v]);
+    for (int v = 0; v < views; v++) {
+        finish(&t, class[v], bins, &out[v]);
+        if (weighable(t.positives, t.negatives, options[v].prevalence)) continue;
+        static const mg_metric depend[] = {
+            MG_METRIC_PRECISION, MG_METRIC_F1,    MG_METRIC_PROBABILISTIC_F1,
+            MG_METRIC_PR_AUC,    MG_METRIC_BRIER, MG_METRIC_ECE};
+        for (size_t k = 0; k < sizeof depend / sizeof *depend; k++) out[v].value[depend[k]] = NAN;
+    }
 }
 
 /* The threshold with the highest F1; of equals, the highest threshold. */
 static void find_best(const mg_ranking *r, double prevalence, mg_metrics *m) {
     double tp = 0, fp = 0, P = (double)m->positives, N = (double)m->negatives;
     weights class = class_weights(&(totals){.positives = P, .negatives = N}, prevalence);
-    m->best_f1 = P > 0 ? 0 : NAN;
+    bool any = P > 0 && weighable(P, N, prevalence);
+    m->best_f1 = any ? 0 : NAN;
     m->best_f1_threshold = NAN;
-    for (size_t i = 0; i < r->count && P > 0; i++) {
+    for (size_t i = 0; i < r->count && any; i++) {
         if (r->label[i]) tp++;
         else fp++;
         double f = r->closes[i] ? f1(class.yes * tp, class.no * fp, class.yes * P) : 0;

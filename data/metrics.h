@@ -11,6 +11,7 @@
 #ifndef MG_DATA_METRICS_H
 #define MG_DATA_METRICS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

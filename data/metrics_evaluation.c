@@ -44,7 +44,7 @@ mg_status mg_evaluate(const mg_eval_set *set, const mg_evaluation_options *optio
     out->positives = first.positives;
     out->prevalence = first.prevalence;
     out->resamples = options->bootstrap.resamples;
-    out->threshold_found_here = !(options->threshold > 0);
+    out->threshold_found_here = !options->threshold_given;
     out->threshold = out->threshold_found_here ? first.best_f1_threshold : options->threshold;
     if (isnan(out->threshold)) out->threshold = 0.5; /* no positives: nothing to choose by */
     status = evaluate_views(set, options, out, err);

@@ -17,9 +17,10 @@ enum { MG_AT_HALF, MG_AT_BEST, MG_THRESHOLDS };   /* .5; the F1-best threshold *
 
 typedef struct mg_evaluation_options {
     mg_bootstrap_options bootstrap;
-    /* The second threshold: one found on validation data earlier (predict: from the checkpoint);
-     * 0 finds the best on this set at its own prevalence (train). */
+    /* The second threshold: one found on validation data earlier (predict: from the checkpoint), if
+     * `threshold_given`; else the best is found on this set at its own prevalence (train). */
     double threshold;
+    bool threshold_given;
     int bins; /* 0 means 10 */
 } mg_evaluation_options;
 

@@ -158,7 +158,9 @@ mg_status mg_assess(const mg_manifest *m, const double *probability,
     mg_status s = MG_OK;
     for (int k = 0; k < MG_LEVELS && !s; k++) {
         if (out->level[k].count == out->level[k].unknown) continue;
-        mg_evaluation_options how = {.bootstrap = bootstrap, .threshold = options->threshold[k]};
+        mg_evaluation_options how = {.bootstrap = bootstrap,
+                                     .threshold = options->threshold[k],
+                                     .threshold_given = options->threshold_given};
         known items;
         s = known_of(m, &out->level[k], k, &items, err);
         mg_eval_set set = set_of(&items);

@@ -28,8 +28,9 @@ typedef struct mg_assessment {
 
 typedef struct mg_assess_options {
     mg_aggregation aggregation;
-    double threshold[MG_LEVELS]; /* 0: the F1-best is found here */
-    int bootstrap;               /* resamples; 0: no intervals */
+    double threshold[MG_LEVELS];
+    bool threshold_given; /* false: the F1-best is found here */
+    int bootstrap;        /* resamples; 0: no intervals */
     uint64_t seed;
 } mg_assess_options;
 

@@ -185,6 +185,7 @@ mg_status mg_predictor_score(mg_predictor *p, mg_error *err) {
     mg_assess_options how = {
         .aggregation = p->aggregation,
         .threshold = {p->image_threshold, p->breast_threshold, p->breast_threshold},
+        .threshold_given = true,
         .bootstrap = (int)mg_predict.bootstrap,
         .seed = 1};
     return mg_assess(&p->manifest, p->probability, &how, &p->assessment, err);

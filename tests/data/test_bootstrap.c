@@ -137,13 +137,37 @@ Test(evaluation, both_prevalences_and_thresholds) {
     cr_assert_eq(e.reliability.bins, 10);
     mg_evaluation_free(&e);
     o.threshold = 0.3;
+    o.threshold_given = true;
     cr_assert_eq(mg_evaluate(&set, &o, &e, &err), MG_OK);
     cr_assert(e.threshold == 0.3 && !e.threshold_found_here);
     mg_evaluation_free(&e);
+    o.threshold = 0; /* a threshold like any other */
+    cr_assert_eq(mg_evaluate(&set, &o, &e, &err), MG_OK);
+    cr_assert(e.threshold == 0 && !e.threshold_found_here);
+    cr_assert_eq(e.view[MG_NATURAL][MG_AT_BEST].metrics.value[MG_METRIC_RECALL], 1);
+    mg_evaluation_free(&e);
     memset(label, 0, sizeof label);
-    o.threshold = 0;
+    o.threshold_given = false;
     cr_assert_eq(mg_evaluate(&set, &o, &e, &err), MG_OK, "no positives is an answer, not an error");
     cr_assert(e.threshold == 0.5 && e.roc.count == 0);
+    mg_evaluation_free(&e);
+}
+
+/* A resample without positives has no precision on balanced classes, and not one of 0: half of the
+ * resamples of one positive patient among many are such. */
+Test(evaluation, balanced_figures_need_both_classes) {
+    double p[20];
+    uint8_t y[20] = {1};
+    int32_t who[20];
+    for (int i = 0; i < 20; i++) p[i] = i ? 0.02 * i : 0.9, who[i] = i;
+    mg_eval_set set = {20, p, y, who, 20};
+    mg_evaluation_options o = {.bootstrap = {.seed = 1, .resamples = 500}};
+    mg_evaluation e;
+    cr_assert_eq(mg_evaluate(&set, &o, &e, NULL), MG_OK);
+    const mg_interval *i = e.view[MG_BALANCED][MG_AT_HALF].interval;
+    cr_expect(i[MG_METRIC_PRECISION].low == 1 && i[MG_METRIC_PR_AUC].low == 1);
+    cr_expect(i[MG_METRIC_F1].low == 1);
+    cr_expect(i[MG_METRIC_BRIER].low > 0.001, "%g", i[MG_METRIC_BRIER].low);
     mg_evaluation_free(&e);
 }
 

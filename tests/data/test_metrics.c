@@ -104,6 +104,12 @@ Test(metrics, one_class_only) {
     near("auc", m.value[MG_METRIC_ROC_AUC], NAN);
     near("recall", m.value[MG_METRIC_RECALL], 0.5);
     near("specificity", m.value[MG_METRIC_SPECIFICITY], NAN);
+    near("no weights make one class two", m.value[MG_METRIC_PRECISION], NAN);
+    near("f1", m.value[MG_METRIC_F1], NAN);
+    near("ap", m.value[MG_METRIC_PR_AUC], NAN);
+    near("brier", m.value[MG_METRIC_BRIER], NAN);
+    near("ece", m.value[MG_METRIC_ECE], NAN);
+    near("best f1", m.best_f1, NAN);
     m = compute(SET(p, all), 0.9, 0);
     near("nothing predicted", m.value[MG_METRIC_PRECISION], NAN);
     near("f1", m.value[MG_METRIC_F1], 0);
