@@ -26,6 +26,8 @@ typedef struct mg_report_evaluation {
     const char *name; /* "Per image", "Per breast", "Per patient" */
     const char *unit; /* "images", "breasts", "patients" */
     const mg_evaluation *evaluation;
+    const char *threshold_name; /* of its second threshold; NULL: "the F1-best threshold" */
+    int shown; /* MG_AT_HALF or MG_AT_BEST: of the words, the key figures and the matrices */
 } mg_report_evaluation;
 
 /* A picture of the gallery (keep to about 320 pixels wide; the reader scrolls through all). */
@@ -100,6 +102,7 @@ typedef struct mg_report_predict {
     const char *data, *model, *model_file;
     bool phantom;
     double threshold, prevalence;
+    const char *threshold_name; /* "the model's threshold"; NULL: not said */
     const char *aggregation;
     mg_report_counts counts;
     const mg_report_breast *breasts; /* any order; the page sorts by probability */

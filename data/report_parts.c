@@ -127,8 +127,8 @@ static void evaluation_notes(mg_page *page, const mg_report_evaluation *main) {
                  "“Balanced classes” weighs cancer and no cancer alike, as studies that draw a "
                  "balanced set do. It flatters: the same answers give an F1 of %s there and %s at "
                  "this set's prevalence of %s.",
-                 mg_say_figure(e->view[MG_BALANCED][MG_AT_HALF].metrics.value[MG_METRIC_F1]),
-                 mg_say_figure(e->view[MG_NATURAL][MG_AT_HALF].metrics.value[MG_METRIC_F1]),
+                 mg_say_figure(e->view[MG_BALANCED][main->shown].metrics.value[MG_METRIC_F1]),
+                 mg_say_figure(e->view[MG_NATURAL][main->shown].metrics.value[MG_METRIC_F1]),
                  mg_say_percent(e->prevalence));
         note(page, text);
     }

@@ -30,17 +30,23 @@ static void key_interval(mg_page *page, const char *name, const mg_interval *v, 
     key_figure(page, name, mg_say_figure(v->value), detail);
 }
 
+/* The threshold of the words, the key figures and the matrices. */
+static double shown_threshold(const mg_report_evaluation *e) {
+    return e->evaluation->view[MG_NATURAL][e->shown].metrics.threshold;
+}
+
 void mg_report_key_figures(mg_page *page, const mg_report_evaluation *main) {
     const mg_evaluation *e = main->evaluation;
-    const mg_interval *natural = e->view[MG_NATURAL][MG_AT_HALF].interval;
-    char text[96];
+    const mg_interval *natural = e->view[MG_NATURAL][main->shown].interval;
+    char text[96], threshold[48];
+    snprintf(threshold, sizeof threshold, ", threshold %.3g", shown_threshold(main));
     mg_page_raw(page, "<dl class=\"key\">\n");
     snprintf(text, sizeof text, "ROC-AUC %c%s", main->name[0] | 0x20, main->name + 1);
     key_interval(page, text, &natural[MG_METRIC_ROC_AUC], "");
     key_interval(page, "Sensitivity at 90% specificity", &natural[MG_METRIC_SENSITIVITY_AT_90], "");
-    key_interval(page, "F1 at natural prevalence", &natural[MG_METRIC_F1], ", threshold 0.5");
+    key_interval(page, "F1 at natural prevalence", &natural[MG_METRIC_F1], threshold);
     key_interval(page, "F1 on balanced classes",
-                 &e->view[MG_BALANCED][MG_AT_HALF].interval[MG_METRIC_F1], ", threshold 0.5");
+                 &e->view[MG_BALANCED][main->shown].interval[MG_METRIC_F1], threshold);
     mg_page_raw(page, "</dl>\n");
     mg_page_raw(page, "<p class=\"soft\"><small>");
     mg_page_format(page,
@@ -59,7 +65,7 @@ static void some_units(mg_page *page, double count, const char *kind, const char
 
 void mg_report_plain_words(mg_page *page, const mg_report_evaluation *main) {
     const mg_evaluation *e = main->evaluation;
-    const mg_metrics *m = &e->view[MG_NATURAL][MG_AT_HALF].metrics;
+    const mg_metrics *m = &e->view[MG_NATURAL][main->shown].metrics;
     const mg_confusion *c = &m->confusion;
     if (e->positives == 0 || e->positives == e->items) {
         mg_page_raw(page, "<p>");
@@ -77,10 +83,10 @@ void mg_report_plain_words(mg_page *page, const mg_report_evaluation *main) {
                    (int)strlen(main->unit) - 1, main->unit,
                    mg_say_percent(m->value[MG_METRIC_ROC_AUC]));
     mg_page_format(page,
-                   "At a threshold of 0.5 it finds %s of %s cancers and raises %s false "
+                   "At a threshold of %.3g it finds %s of %s cancers and raises %s false "
                    "%s among ",
-                   mg_say_count(c->tp), mg_say_count(c->tp + c->fn), mg_say_count(c->fp),
-                   c->fp == 1 ? "alarm" : "alarms");
+                   shown_threshold(main), mg_say_count(c->tp), mg_say_count(c->tp + c->fn),
+                   mg_say_count(c->fp), c->fp == 1 ? "alarm" : "alarms");
     some_units(page, c->fp + c->tn, "healthy ", main->unit);
     mg_page_text(page, ". ");
     if (c->tp + c->fp > 0)
@@ -162,7 +168,11 @@ static void ranking_table(mg_page *page, levels l) {
 }
 
 static void threshold_table(mg_page *page, levels l, int threshold) {
-    table_head(page, l, threshold == MG_AT_HALF ? "At threshold 0.5" : "At the F1-best threshold");
+    char title[96] = "At threshold 0.5";
+    const char *name = l.item[0].threshold_name;
+    if (threshold == MG_AT_BEST)
+        snprintf(title, sizeof title, "At %s", name ? name : "the F1-best threshold");
+    table_head(page, l, title);
     if (threshold == MG_AT_BEST) {
         mg_page_raw(page, "<tr><th>Threshold</th>");
         for (size_t i = 0; i < l.count; i++) {
@@ -194,7 +204,8 @@ static void confusion_charts(mg_page *page, levels l) {
             snprintf(title, sizeof title, "%s, %s", l.item[i].name,
                      p == MG_BALANCED ? "balanced classes" : "as they are");
             mg_page_plot(
-                page, mg_chart_confusion(&l.item[i].evaluation->view[p][MG_AT_HALF].metrics, title),
+                page,
+                mg_chart_confusion(&l.item[i].evaluation->view[p][l.item[i].shown].metrics, title),
                 title);
         }
     }

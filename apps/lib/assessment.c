@@ -117,8 +117,8 @@ static void name_of(const mg_manifest_image *image, int which, char *out) {
 }
 
 static mg_status subgroups(const mg_manifest *m, const known *images,
-                           const mg_bootstrap_options *bootstrap, mg_assessment *out,
-                           mg_error *err) {
+                           const mg_bootstrap_options *bootstrap, double threshold,
+                           mg_assessment *out, mg_error *err) {
     static const char *const titles[MG_SUBGROUPS] = {"View", "Density", "Machine", "Site", "Age"};
     const mg_level *l = &images->level;
     out->names = malloc(l->count * MG_SUBGROUPS * NAME + 1);
@@ -134,7 +134,7 @@ static mg_status subgroups(const mg_manifest *m, const known *images,
         }
         mg_eval_set set = set_of(images);
         if (!any) continue;
-        s = mg_subgroup_compute(&set, titles[which], value, 0.5, bootstrap,
+        s = mg_subgroup_compute(&set, titles[which], value, threshold, bootstrap,
                                 &out->subgroup[out->subgroups], err);
         if (!s) out->subgroups++;
     }
@@ -165,7 +165,9 @@ mg_status mg_assess(const mg_manifest *m, const double *probability,
         s = known_of(m, &out->level[k], k, &items, err);
         mg_eval_set set = set_of(&items);
         if (!s) s = mg_evaluate(&set, &how, &out->evaluation[k], err);
-        if (!s && k == MG_LEVEL_IMAGE) s = subgroups(m, &items, &bootstrap, out, err);
+        if (!s && k == MG_LEVEL_IMAGE)
+            s = subgroups(m, &items, &bootstrap,
+                          options->threshold_given ? options->threshold[k] : 0.5, out, err);
         level_free(&items.level);
     }
     return s;

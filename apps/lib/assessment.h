@@ -29,7 +29,7 @@ typedef struct mg_assessment {
 typedef struct mg_assess_options {
     mg_aggregation aggregation;
     double threshold[MG_LEVELS];
-    bool threshold_given; /* false: the F1-best is found here */
+    bool threshold_given; /* false: the F1-best is found here, and subgroups are judged at .5 */
     int bootstrap;        /* resamples; 0: no intervals */
     uint64_t seed;
 } mg_assess_options;

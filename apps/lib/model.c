@@ -27,6 +27,7 @@ char *mg_card_to_json(const mg_card *card, mg_error *err) {
     mg_json_key(w, "aggregation"), mg_json_string(w, mg_aggregation_name(card->aggregation));
     mg_json_key(w, "image_threshold"), mg_json_real(w, card->image_threshold);
     mg_json_key(w, "breast_threshold"), mg_json_real(w, card->breast_threshold);
+    mg_json_key(w, "patient_threshold"), mg_json_real(w, card->patient_threshold);
     mg_json_key(w, "prevalence"), mg_json_real(w, card->prevalence);
     mg_json_key(w, "balanced"), mg_json_bool(w, card->balanced);
     mg_json_key(w, "first_trained"), mg_json_integer(w, card->first_trained);
@@ -83,6 +84,8 @@ mg_status mg_card_from_json(const char *text, mg_card *out, mg_error *err) {
     mg_json_get_real(root, "bn_momentum", &out->bn_momentum);
     mg_json_get_real(root, "image_threshold", &out->image_threshold);
     mg_json_get_real(root, "breast_threshold", &out->breast_threshold);
+    out->patient_threshold = out->breast_threshold;
+    mg_json_get_real(root, "patient_threshold", &out->patient_threshold);
     mg_json_get_real(root, "prevalence", &out->prevalence);
     mg_json_get_real(root, "validation_loss", &out->validation_loss);
     out->nominal_size = (int)nominal;

@@ -18,8 +18,9 @@ typedef struct mg_card {
     mg_padding padding;
     int nominal_size; /* of MG_PAD_STATIC */
     mg_aggregation aggregation;
-    double image_threshold, breast_threshold; /* F1-best on validation data; .5 before that */
-    double prevalence;                        /* of cancer among the training data's breasts */
+    /* F1-best on validation data; .5 before that. Cards without the patient's: the breast's. */
+    double image_threshold, breast_threshold, patient_threshold;
+    double prevalence; /* of cancer among the training data's breasts */
     bool balanced;     /* trained with equal class mass: probabilities need correction */
     int first_trained; /* stages below were frozen */
     int best_epoch;

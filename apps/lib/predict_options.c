@@ -28,7 +28,7 @@ static const mg_cli_option options[] = {
     {"aggregation", 0, MG_CLI_CHOICE, T(aggregation), "seed|mean|max|noisy-or", "the model's",
      "from image to breast", 0, 0},
     {"threshold", 0, MG_CLI_FLOAT, T(threshold), "P", "the model's",
-     "flag breasts at this probability", 0, 1},
+     "flag images, breasts and patients at this probability", 0, 1},
     {"prevalence", 0, MG_CLI_FLOAT, T(prevalence), "P", "the training data's",
      "share of breasts with cancer, for calibrated probabilities", 1e-6, 0.999999},
     {"flips", 0, MG_CLI_CHOICE, T(flips), "none|horizontal|all", "none",

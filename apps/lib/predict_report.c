@@ -185,9 +185,10 @@ mg_status mg_predict_write_report(mg_predictor *p, mg_error *err) {
                                  {"Trained on", card->data},
                                  {"Mirrored copies", mg_predict.flips},
                                  {"Version", MG_VERSION}};
-    mg_report_evaluation levels[] = {{"Per image", "images", &p->assessment.evaluation[0]},
-                                     {"Per breast", "breasts", &p->assessment.evaluation[1]},
-                                     {"Per patient", "patients", &p->assessment.evaluation[2]}};
+    mg_report_evaluation levels[] = {
+        {.name = "Per image", .unit = "images", .evaluation = &p->assessment.evaluation[0]},
+        {.name = "Per breast", .unit = "breasts", .evaluation = &p->assessment.evaluation[1]},
+        {.name = "Per patient", .unit = "patients", .evaluation = &p->assessment.evaluation[2]}};
     char unknown[160];
     const char *notes[] = {unknown};
     const mg_level *images = &p->assessment.level[MG_LEVEL_IMAGE];
@@ -202,6 +203,9 @@ mg_status mg_predict_write_report(mg_predictor *p, mg_error *err) {
     report.model_file = files.data;
     report.phantom = mg_phantom_recognise(&p->manifest);
     report.threshold = p->breast_threshold;
+    report.threshold_name = p->threshold_name;
+    for (int k = 0; k < MG_LEVELS; k++)
+        levels[k].threshold_name = p->threshold_name, levels[k].shown = MG_AT_BEST;
     report.prevalence = p->prevalence;
     report.aggregation = mg_aggregation_name(p->aggregation);
     report.counts = counts_of(p);

@@ -64,11 +64,19 @@ static mg_status open_models(mg_predictor *p, mg_error *err) {
     p->aggregation = card->aggregation;
     p->image_threshold = card->image_threshold;
     p->breast_threshold = card->breast_threshold;
+    p->patient_threshold = card->patient_threshold;
+    p->threshold_name = p->models > 1 ? "the first model's threshold" : "the model's threshold";
     if (mg_predict.aggregation) {
         mg_aggregation_parse(mg_predict.aggregation, &p->aggregation);
-        if (p->aggregation != card->aggregation) p->breast_threshold = 0.5;
+        if (p->aggregation != card->aggregation) {
+            p->breast_threshold = p->patient_threshold = 0.5;
+            p->threshold_name = "0.5, the model's threshold per image";
+        }
     }
-    if (mg_predict.threshold >= 0) p->breast_threshold = mg_predict.threshold;
+    if (mg_predict.threshold >= 0) {
+        p->image_threshold = p->breast_threshold = p->patient_threshold = mg_predict.threshold;
+        p->threshold_name = "the given threshold";
+    }
     p->prevalence = mg_predict.prevalence > 0 ? mg_predict.prevalence : card->prevalence;
     return MG_OK;
 }
@@ -184,7 +192,7 @@ mg_status mg_predictor_score(mg_predictor *p, mg_error *err) {
     if (s) return s;
     mg_assess_options how = {
         .aggregation = p->aggregation,
-        .threshold = {p->image_threshold, p->breast_threshold, p->breast_threshold},
+        .threshold = {p->image_threshold, p->breast_threshold, p->patient_threshold},
         .threshold_given = true,
         .bootstrap = (int)mg_predict.bootstrap,
         .seed = 1};

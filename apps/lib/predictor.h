@@ -34,7 +34,10 @@ typedef struct mg_predictor {
     char **reason;                    /* per image: why there is none; NULL: fine */
     int64_t bad;
     mg_aggregation aggregation;
-    double image_threshold, breast_threshold, prevalence;
+    /* What is called cancer, and the words for where that comes from. */
+    double image_threshold, breast_threshold, patient_threshold;
+    const char *threshold_name;
+    double prevalence;
     bool labelled; /* the table gives a label for some image */
     mg_assessment assessment;
 } mg_predictor;

@@ -108,9 +108,10 @@ static mg_status write_pages(mg_trainer *t, const mg_assessment *a, const mg_gal
                                  {"Batch", batch},       {"Optimizer", mg_train.optimizer},
                                  {"Learning rate", lr},  {"Draws per epoch", mg_train.epoch_draws},
                                  {"Version", MG_VERSION}};
-    mg_report_evaluation levels[MG_LEVELS] = {{"Per image", "images", &a->evaluation[0]},
-                                              {"Per breast", "breasts", &a->evaluation[1]},
-                                              {"Per patient", "patients", &a->evaluation[2]}};
+    mg_report_evaluation levels[MG_LEVELS] = {
+        {.name = "Per image", .unit = "images", .evaluation = &a->evaluation[0]},
+        {.name = "Per breast", .unit = "breasts", .evaluation = &a->evaluation[1]},
+        {.name = "Per patient", .unit = "patients", .evaluation = &a->evaluation[2]}};
     mg_report_train report = {.run = mg_path_name(mg_train.out),
                               .data = t->card.data,
                               .phantom = mg_phantom_recognise(&t->manifest),
@@ -146,7 +147,9 @@ static void say_level(mg_trainer *t, const char *name, const mg_evaluation *e) {
     const mg_evaluation_view *v = &e->view[MG_NATURAL][MG_AT_BEST];
     const mg_interval *auc = &v->interval[MG_METRIC_ROC_AUC];
     if (!e->items) return;
-    mg_trainer_say(t, "%-12s AUC %.3f (%.3f-%.3f), F1 %.3f at threshold %.3f, %zu of %zu positive",
+    mg_trainer_say(t,
+                   "%-12s AUC %.3f (%.3f-%.3f), F1 %.3f at threshold %.3f (the best for these very "
+                   "data), %zu of %zu positive",
                    name, v->metrics.value[MG_METRIC_ROC_AUC], auc->low, auc->high,
                    v->metrics.value[MG_METRIC_F1], e->threshold, e->positives, e->items);
 }
@@ -164,6 +167,7 @@ static mg_status assess_and_write(mg_trainer *t, const double *probability, mg_e
     if (!s) {
         t->card.image_threshold = a.evaluation[MG_LEVEL_IMAGE].threshold;
         t->card.breast_threshold = a.evaluation[MG_LEVEL_BREAST].threshold;
+        t->card.patient_threshold = a.evaluation[MG_LEVEL_PATIENT].threshold;
         s = mg_trainer_save_best(t, err);
     }
     char *masks = mg_path_join(mg_train.data, "masks");

@@ -114,7 +114,7 @@ static mg_status fill_card(mg_trainer *t, mg_error *err) {
     if (!s) s = mg_reduce_from_name(mg_train.j2k_reduce, &c->input.reduce, err);
     c->imagenet_norm = mg_train.imagenet_norm;
     mg_aggregation_parse(mg_train.aggregation, &c->aggregation);
-    c->image_threshold = c->breast_threshold = 0.5;
+    c->image_threshold = c->breast_threshold = c->patient_threshold = 0.5;
     c->balanced = true;
     c->first_trained = (int)mg_train.unfreeze;
     c->validation_loss = NAN;

@@ -185,6 +185,29 @@ Test(predict, an_ensemble_is_the_mean_logit, .timeout = 120) {
     shell("rm -rf %s", folder);
 }
 
+/* What the report calls a threshold is where it comes from, and what it shows is at that one. */
+Test(predict, thresholds_are_named_by_origin, .timeout = 120) {
+    char *folder = trained(), arguments[900];
+    static const char *const options[] = {"", "--threshold 0", "--threshold 0.937"};
+    static const char *const names[] = {"the model&#39;s threshold", "the given threshold",
+                                        "the given threshold"};
+    static const char *const words[] = {"At a threshold of 0.5 it finds", "At a threshold of 0 it",
+                                        "At a threshold of 0.937 it finds"};
+    for (int k = 0; k < 3; k++) {
+        snprintf(arguments, sizeof arguments, "--csv %s/phantom/train.csv %s", folder, options[k]);
+        cr_assert_eq(predict(folder, "p", arguments), 0);
+        char *report = slurp(folder, "p/report.html", NULL);
+        char name[80];
+        snprintf(name, sizeof name, "<th>At %s</th>", names[k]);
+        cr_expect(strstr(report, name) || strstr(report, "<th>At the model's threshold</th>"));
+        cr_expect(strstr(report, words[k]), "%s", words[k]);
+        cr_expect(!strstr(report, "F1-best"));
+        if (k == 2) cr_expect(strstr(report, "in images, at threshold 0.937"), "subgroups");
+        free(report);
+    }
+    shell("rm -rf %s", folder);
+}
+
 Test(predict, overlays_traces_and_dicom_objects, .timeout = 120) {
     char *folder = trained(), arguments[900];
     snprintf(

@@ -220,7 +220,7 @@ Test(report, one_class_only_has_no_curves) {
     mg_evaluation_options o = {.bootstrap = {.resamples = 20}};
     cr_assert_eq(
         mg_evaluate(&(mg_eval_set){.count = 3, .probability = p, .label = y}, &o, &e, NULL), MG_OK);
-    mg_report_evaluation level = {"Per breast", "breasts", &e};
+    mg_report_evaluation level = {.name = "Per breast", .unit = "breasts", .evaluation = &e};
     mg_report_train t = {.evaluations = &level, .evaluation_count = 1};
     char *path = in_folder("one.html");
     cr_assert_eq(mg_report_write_train(path, &t, NULL), MG_OK);

@@ -190,9 +190,12 @@ void report_sample(mg_report_train *train, mg_report_predict *predict) {
         make_pictures();
         make_epochs();
         make_breasts();
-        levels[0] = (mg_report_evaluation){"Per image", "images", &per_image};
-        levels[1] = (mg_report_evaluation){"Per breast", "breasts", &per_breast};
-        levels[2] = (mg_report_evaluation){"Per patient", "patients", &per_patient};
+        levels[0] =
+            (mg_report_evaluation){.name = "Per image", .unit = "images", .evaluation = &per_image};
+        levels[1] = (mg_report_evaluation){
+            .name = "Per breast", .unit = "breasts", .evaluation = &per_breast};
+        levels[2] = (mg_report_evaluation){
+            .name = "Per patient", .unit = "patients", .evaluation = &per_patient};
     }
     *train = (mg_report_train){
         .title = "Training report",
