@@ -29,7 +29,8 @@ static void summary(mg_page *page, const mg_report_predict *r) {
         mg_page_format(page,
                        "Training gave breasts with and without cancer the same weight. The "
                        "corrected probabilities take into account that about %s of breasts have "
-                       "cancer.",
+                       "cancer: the logit of each image plus ln(π / (1 − π)) with that share π; a "
+                       "breast's is aggregated from its images' corrected ones.",
                        mg_say_percent(r->prevalence));
         mg_page_raw(page, "</p>\n");
     }

@@ -101,7 +101,7 @@ static mg_report_breast *make_rows(const mg_predictor *p, const pictures *a) {
                                      .images = g->count - unreadable,
                                      .unreadable = unreadable,
                                      .probability = l->probability[i],
-                                     .calibrated = mg_predictor_calibrated(p, l->probability[i]),
+                                     .calibrated = mg_predictor_calibrated_breast(p, g),
                                      .flagged = l->probability[i] >= p->breast_threshold,
                                      .label = g->cancer};
         for (size_t k = 0; k < a->count; k++) {
@@ -206,7 +206,7 @@ mg_status mg_predict_write_report(mg_predictor *p, mg_error *err) {
     report.threshold_name = p->threshold_name;
     for (int k = 0; k < MG_LEVELS; k++)
         levels[k].threshold_name = p->threshold_name, levels[k].shown = MG_AT_BEST;
-    report.prevalence = p->prevalence;
+    report.prevalence = card->balanced ? p->prevalence : 0; /* else nothing was corrected */
     report.aggregation = mg_aggregation_name(p->aggregation);
     report.counts = counts_of(p);
     report.breasts = rows;

@@ -19,6 +19,18 @@ double mg_predictor_calibrated(const mg_predictor *p, double probability) {
     return mg_prior_correct(probability, p->prevalence);
 }
 
+double mg_predictor_calibrated_breast(const mg_predictor *p, const mg_manifest_group *breast) {
+    double *corrected = malloc(((size_t)breast->count + 1) * sizeof *corrected);
+    size_t n = 0;
+    for (int32_t k = 0; k < breast->count && corrected; k++) {
+        double one = p->probability[p->manifest.group_image[breast->first + k]];
+        if (!isnan(one)) corrected[n++] = mg_predictor_calibrated(p, one);
+    }
+    double all = n ? mg_aggregate(p->aggregation, corrected, n) : NAN;
+    free(corrected);
+    return all;
+}
+
 /* The model's contract: options that say otherwise are refused, not obeyed. */
 static mg_status check_contract(const mg_model *m, const char *path, mg_error *err) {
     int reduce = m->card.input.reduce;

@@ -48,7 +48,11 @@ mg_status mg_predictor_score(mg_predictor *p, mg_error *err);
 void mg_predictor_close(mg_predictor *p);
 const char *mg_predict_path(const char *name); /* OUT/name in a static buffer */
 mg_loader_options mg_predictor_loader(const mg_predictor *p, int model);
-double mg_predictor_calibrated(const mg_predictor *p, double probability); /* prior-corrected */
+/* An image's probability, prior-corrected. */
+double mg_predictor_calibrated(const mg_predictor *p, double probability);
+/* A breast's: the aggregate of its images' corrected probabilities (an aggregate of uncorrected ones
+ * has no known prior to correct). NaN without a scored image, or memory. */
+double mg_predictor_calibrated_breast(const mg_predictor *p, const mg_manifest_group *breast);
 
 /* predict_tables.c: predictions.csv, submission.csv, patients.csv. */
 mg_status mg_predict_write_tables(mg_predictor *p, mg_error *err);
