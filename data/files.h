@@ -39,6 +39,13 @@ typedef struct mg_path_list {
  * that start with a dot are left out, symbolic links are followed, each folder visited once). The
  * newly added part is sorted. */
 mg_status mg_list_files(const char *path, mg_path_list *list, mg_error *err);
+/* The same, but without the folders `except` where the search meets them below `path`: what a
+ * program writes there is not what it was asked to read. NULL among them is nothing. */
+mg_status mg_list_files_except(const char *path, const char *const *except, int count,
+                               mg_path_list *list, mg_error *err);
+/* Leaves every file in once, whatever its paths (links too), at its first place. Returns how many
+ * paths were taken out; `first` (of `size` bytes) becomes the first of them. */
+size_t mg_path_list_unique(mg_path_list *list, char *first, size_t size);
 mg_status mg_path_list_add(mg_path_list *list, const char *path, mg_error *err);
 void mg_path_list_free(mg_path_list *list);
 

@@ -26,9 +26,11 @@ typedef struct mg_manifest_image {
     const char *patient_id, *image_id;
     const char *path; /* NULL: no file was found (only under MG_MISSING_KEEP) */
     const char *view; /* "CC", "MLO", …; "" unknown */
-    char laterality;  /* 'L', 'R', or 'U' unknown */
-    char density;     /* 'A'…'D', or 0 */
-    int8_t cancer;    /* 0, 1, or -1 */
+    /* SOPInstanceUID of a file, NULL unknown: equal ones are the same image. */
+    const char *instance;
+    char laterality; /* 'L', 'R', or 'U' unknown */
+    char density;    /* 'A'…'D', or 0 */
+    int8_t cancer;   /* 0, 1, or -1 */
     int8_t biopsy, invasive, implant, difficult_negative;
     int8_t birads;          /* RSNA's coding: 0 follow-up, 1 negative, 2 normal */
     int32_t site, machine;  /* -1 unknown */
@@ -92,7 +94,7 @@ typedef struct mg_manifest_options {
 mg_status mg_manifest_read(const mg_manifest_options *options, mg_manifest *out, mg_error *err);
 
 /* Makes a manifest from files, labels unknown. DICOM: PatientID, ImageLaterality (else Laterality,
- * else the file's name), ViewPosition, PatientAge. Anything else, and files that cannot be read,
+ * else the file's name), ViewPosition, PatientAge, SOPInstanceUID. Anything else, and files that cannot be read,
  * takes its ids from the file's name: they stay in, so that the loader reports them by name.
  * Without a PatientID the patient is what stands before side and view in the name ("1234" of
  * "1234_L_CC.png", "1234_RMLO.png"); where nothing stands there, the folder ("case1" of

@@ -14,6 +14,7 @@ enum {
     TAG_LATERALITY = 0x00200060,
     TAG_VIEW_POSITION = 0x00185101,
     TAG_PATIENT_ID = 0x00100020,
+    TAG_INSTANCE = 0x00080018,
     TAG_PATIENT_AGE = 0x00101010,
 };
 
@@ -82,7 +83,8 @@ static bool read_side(const mg_dicom *d, uint32_t tag, char *side) {
 }
 
 /* What the header says; leaves alone what it does not. Returns whether it names the patient. */
-static bool read_header(const char *path, char *patient, size_t size, mg_manifest_image *image) {
+static bool read_header(const char *path, char *patient, size_t size, mg_text_store *store,
+                        mg_manifest_image *image) {
     mg_dicom_error err = {0};
     mg_dicom *d = mg_dicom_open(path, &(mg_dicom_options){.stop_at_pixels = true}, &err);
     if (!d) return false; /* the loader will say why, by name */
@@ -96,6 +98,8 @@ static bool read_header(const char *path, char *patient, size_t size, mg_manifes
         if (is_view(text, strlen(text), &view)) image->view = view;
     }
     image->age = read_age(d);
+    if (mg_dicom_text(d, TAG_INSTANCE, text, sizeof text) && text[0])
+        image->instance = mg_text_store_add(store, text, strlen(text));
     mg_dicom_close(d);
     return named;
 }
@@ -133,7 +137,7 @@ static mg_status read_file(builder *b, const char *path, int32_t number, mg_erro
                                .age = NAN};
     size_t n = read_name(stem, &image.laterality, &image.view);
     snprintf(patient, sizeof patient, "%.*s", (int)n, stem);
-    if (!read_header(path, patient, sizeof patient, &image)) {
+    if (!read_header(path, patient, sizeof patient, m->text, &image)) {
         full_folder(path, folder, sizeof folder);
         b->folder[number] = mg_text_store_add(m->text, folder, strlen(folder));
         if (!b->folder[number]) return mg_manifest_no_memory(path, err);

@@ -70,8 +70,21 @@ typedef struct trail {
     ino_t inode;
 } trail;
 
+enum { MOST_EXCEPTIONS = 8 };
+
+typedef struct exceptions {
+    struct stat folder[MOST_EXCEPTIONS];
+    int count;
+} exceptions;
+
+static bool excepted(const exceptions *e, const struct stat *st) {
+    for (int i = 0; i < e->count; i++)
+        if (e->folder[i].st_dev == st->st_dev && e->folder[i].st_ino == st->st_ino) return true;
+    return false;
+}
+
 static mg_status walk(const char *folder, const trail *up, const struct stat *here,
-                      mg_path_list *list, mg_error *err) {
+                      const exceptions *except, mg_path_list *list, mg_error *err) {
     trail me = {up, here->st_dev, here->st_ino};
     int depth = 0;
     for (const trail *t = up; t; t = t->up, depth++)
@@ -87,8 +100,9 @@ static mg_status walk(const char *folder, const trail *up, const struct stat *he
         struct stat st;
         if (!path) status = mg_fail(err, MG_ERR_MEMORY, "%s: out of memory", folder);
         else if (stat(path, &st) == 0) { /* a dangling link is nothing */
-            if (S_ISDIR(st.st_mode)) status = walk(path, &me, &st, list, err);
-            else if (S_ISREG(st.st_mode)) status = mg_path_list_add(list, path, err);
+            if (S_ISDIR(st.st_mode)) {
+                if (!excepted(except, &st)) status = walk(path, &me, &st, except, list, err);
+            } else if (S_ISREG(st.st_mode)) status = mg_path_list_add(list, path, err);
         }
         free(path);
     }
@@ -101,13 +115,67 @@ static int by_bytes(const void *a, const void *b) {
 }
 
 mg_status mg_list_files(const char *path, mg_path_list *list, mg_error *err) {
+    return mg_list_files_except(path, NULL, 0, list, err);
+}
+
+mg_status mg_list_files_except(const char *path, const char *const *except, int count,
+                               mg_path_list *list, mg_error *err) {
+    exceptions out = {.count = 0};
+    MG_ASSERT(count <= MOST_EXCEPTIONS);
+    for (int i = 0; i < count; i++)
+        if (except[i] && stat(except[i], &out.folder[out.count]) == 0) out.count++;
     struct stat st;
     if (stat(path, &st) != 0)
         return mg_fail(err, MG_ERR_IO, "cannot read %s: %s", path, strerror(errno));
     if (!S_ISDIR(st.st_mode)) return mg_path_list_add(list, path, err);
     size_t first = list->count;
-    mg_status status = walk(path, NULL, &st, list, err);
+    mg_status status = walk(path, NULL, &st, &out, list, err);
     if (list->count > first)
         qsort(list->path + first, list->count - first, sizeof *list->path, by_bytes);
     return status;
+}
+
+/* A path's file, and the path's place in the list. */
+typedef struct identity {
+    dev_t device;
+    ino_t inode;
+    size_t place;
+    bool known;
+} identity;
+
+static int by_identity(const void *a, const void *b) {
+    const identity *x = a, *y = b;
+    if (x->known != y->known) return x->known ? -1 : 1;
+    if (x->device != y->device) return x->device < y->device ? -1 : 1;
+    if (x->inode != y->inode) return x->inode < y->inode ? -1 : 1;
+    return x->place < y->place ? -1 : x->place > y->place;
+}
+
+size_t mg_path_list_unique(mg_path_list *list, char *first, size_t size) {
+    identity *all = calloc(list->count + 1, sizeof *all);
+    if (!all) return 0; /* then they count twice, as if nobody had looked */
+    for (size_t i = 0; i < list->count; i++) {
+        struct stat st;
+        all[i].place = i;
+        all[i].known = stat(list->path[i], &st) == 0;
+        if (all[i].known) all[i].device = st.st_dev, all[i].inode = st.st_ino;
+    }
+    qsort(all, list->count, sizeof *all, by_identity);
+    bool *drop = calloc(list->count + 1, sizeof *drop);
+    for (size_t i = 1; i < list->count && drop; i++)
+        drop[all[i].place] =
+            all[i].known && all[i].device == all[i - 1].device && all[i].inode == all[i - 1].inode;
+    size_t kept = 0, dropped = 0;
+    for (size_t i = 0; i < list->count && drop; i++) {
+        if (!drop[i]) {
+            list->path[kept++] = list->path[i];
+            continue;
+        }
+        if (!dropped++ && size) copy_cut(list->path[i], strlen(list->path[i]), first, size);
+        free(list->path[i]);
+    }
+    if (drop) list->count = kept;
+    free(drop);
+    free(all);
+    return dropped;
 }

@@ -156,12 +156,24 @@ static float sample(const mg_png *png, size_t i) {
                            : (float)((const uint8_t *)png->pixels)[i];
 }
 
+/* Grey that was saved as RGB is fine; an overlay or a photograph is not. */
+static bool is_coloured(const mg_png *png) {
+    size_t n = (size_t)png->width * png->height, step = (size_t)png->channels;
+    for (size_t i = 0; i < n * step && step >= 3; i += step)
+        if (sample(png, i) != sample(png, i + 1) || sample(png, i) != sample(png, i + 2))
+            return true;
+    return false;
+}
+
 static mg_status read_png(mg_source *s, const char *path, const mg_preprocess_trace *trace,
                           mg_error *err) {
     mg_png png;
     mg_status status = mg_png_read(path, &png, err);
     if (status) return status;
-    status = mg_source_reserve(s, png.height, png.width, err);
+    if (is_coloured(&png))
+        status =
+            mg_fail(err, MG_ERR_UNSUPPORTED, "%s: a colour image (PNG), not a mammogram", path);
+    if (!status) status = mg_source_reserve(s, png.height, png.width, err);
     size_t n = (size_t)png.width * png.height, step = (size_t)png.channels;
     for (size_t i = 0; i < n && !status; i++) {
         if (step < 3) s->grey[i] = sample(&png, i * step);

@@ -119,6 +119,41 @@ Test(files, walking) {
     mg_path_list_free(&list);
 }
 
+/* What a program writes is not read, unless it is asked for by name. */
+Test(files, walking_past_a_folder) {
+    scratch_text("e/out/cam/x.png", "");
+    scratch_text("e/in.png", "");
+    char folder[600], out[600];
+    snprintf(folder, sizeof folder, "%s", scratch_path("e"));
+    snprintf(out, sizeof out, "%s", scratch_path("e/../e/out"));
+    const char *except[] = {NULL, out, "nowhere"};
+    mg_path_list list = {0};
+    cr_assert_eq(mg_list_files_except(folder, except, 3, &list, NULL), MG_OK);
+    cr_assert_eq(list.count, 1);
+    cr_assert_eq(mg_list_files_except(out, except, 3, &list, NULL), MG_OK);
+    cr_assert_eq(list.count, 2);
+    mg_path_list_free(&list);
+}
+
+Test(files, every_file_once) {
+    const char *names[] = {"u/b", "u/a", "u/./b", "u/link", "u/c", "u/hard", "u/none", "u/none"};
+    scratch_text("u/a", "same");
+    scratch_text("u/b", "same");
+    scratch_text("u/c", "same");
+    cr_assert_eq(symlink("a", scratch_path("u/link")), 0);
+    cr_assert_eq(link(scratch_path("u/c"), scratch_path("u/hard")), 0);
+    mg_path_list list = {0};
+    for (int i = 0; i < 8; i++)
+        cr_assert_eq(mg_path_list_add(&list, scratch_path("%s", names[i]), NULL), MG_OK);
+    char first[600] = "";
+    cr_assert_eq(mg_path_list_unique(&list, first, sizeof first), 3);
+    cr_assert(strstr(first, "u/./b"));
+    cr_assert_eq(list.count, 5);
+    static const char *const left[] = {"u/b", "u/a", "u/c", "u/none", "u/none"};
+    for (int i = 0; i < 5; i++) cr_expect(strstr(list.path[i], left[i]), "%s", list.path[i]);
+    mg_path_list_free(&list);
+}
+
 Test(files, paths) {
     char out[64], *joined = mg_path_join("a/", "b");
     cr_assert_str_eq(joined, "a/b");
