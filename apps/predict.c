@@ -33,6 +33,20 @@ static void summary(const mg_predictor *p) {
             v->interval[MG_METRIC_F1].low, v->interval[MG_METRIC_F1].high);
 }
 
+/* What was scored until Ctrl-C is worth keeping. */
+static mg_status keep_scores(mg_predictor *p, mg_error *err) {
+    mg_error why = {0};
+    mg_status s = mg_predict_write_predictions(p, &why);
+    mg_error_clear(err);
+    if (s) return mg_fail(err, s, "interrupted, and nothing is kept: %s", why.message);
+    return mg_fail(
+        err, MG_ERR_INTERRUPTED,
+        "interrupted: %lld of %lld images were scored and are in %s, the others are \"not "
+        "done\" there; no other table and no report was written",
+        (long long)p->scored, (long long)p->manifest.image_count,
+        mg_predict_path("predictions.csv"));
+}
+
 int main(int argc, char **argv) {
     int code = mg_predict_options_parse(&argc, &argv);
     if (code != MG_CLI_RUN) return code;
@@ -41,6 +55,7 @@ int main(int argc, char **argv) {
     mg_interrupt_install();
     mg_status s = mg_predictor_open(&p, argv, argc, &err);
     if (!s) s = mg_predictor_score(&p, &err);
+    if (s && p.interrupted) s = keep_scores(&p, &err);
     if (!s) s = mg_predict_write_tables(&p, &err);
     if (!s && mg_predict.cam) s = mg_predict_write_cams(&p, &err);
     if (!s && mg_predict.trace) s = mg_predict_write_traces(&p, &err);
@@ -52,6 +67,9 @@ int main(int argc, char **argv) {
                     mg_predict_path("predictions.csv"));
     if (!s) fprintf(stderr, "written to %s\n", mg_predict.out);
     else fprintf(stderr, "predict: %s\n", err.message);
+    if (s == MG_ERR_INTERRUPTED && !p.interrupted)
+        fprintf(stderr, "the tables are complete in %s, what comes after them is not\n",
+                mg_predict.out);
     mg_predictor_close(&p);
     return s ? MG_EXIT_FAILED : MG_EXIT_DONE;
 }

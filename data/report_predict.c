@@ -20,7 +20,7 @@ static void summary(mg_page *page, const mg_report_predict *r) {
                    mg_say_figure(r->threshold), r->threshold_name ? ", " : "",
                    r->threshold_name ? r->threshold_name : "");
     if (r->skipped_count)
-        mg_page_format(page, "%s files could not be used; they are listed below with the reason.",
+        mg_page_format(page, "%s files were not used; they are listed below with the reason.",
                        mg_say_count((double)r->skipped_count));
     else mg_page_format(page, "Every file could be used.");
     mg_page_raw(page, "</p>\n");
@@ -126,7 +126,7 @@ static void skipped(mg_page *page, const mg_report_predict *r) {
     enum { LIMIT = 1000 };
     if (r->skipped_count == 0) return;
     size_t shown = r->skipped_count < LIMIT ? r->skipped_count : LIMIT;
-    mg_page_section(page, "skipped", "Files that could not be used");
+    mg_page_section(page, "skipped", "Files that were not used");
     mg_page_raw(page, "<div class=\"scroll\"><table class=\"files\">\n<thead><tr><th>File</th>"
                       "<th style=\"text-align:left\">Reason</th></tr></thead>\n<tbody>\n");
     for (size_t i = 0; i < shown; i++) {

@@ -92,7 +92,7 @@ static mg_report_breast *make_rows(const mg_predictor *p, const pictures *a) {
         const mg_manifest_group *g = &p->manifest.group[l->source[i]];
         int64_t unreadable = 0;
         for (int32_t k = 0; k < g->count; k++)
-            unreadable += p->reason[p->manifest.group_image[g->first + k]] != NULL;
+            unreadable += p->outcome[p->manifest.group_image[g->first + k]] == MG_OUTCOME_FAILED;
         rows[i] = (mg_report_breast){.prediction_id = g->id,
                                      .patient_id = p->manifest.patient[g->patient].id,
                                      .laterality = g->laterality == 'L'   ? "L"
@@ -166,7 +166,7 @@ mg_status mg_predict_write_report(mg_predictor *p, mg_error *err) {
     mg_status s = make_pictures(p, &a, err);
     if (!s) s = play(p, &report.pointing, err);
     mg_report_breast *rows = s ? NULL : make_rows(p, &a);
-    mg_report_skipped *skipped = calloc((size_t)p->bad + 1, sizeof *skipped);
+    mg_report_skipped *skipped = calloc((size_t)p->manifest.image_count + 1, sizeof *skipped);
     if (!s && (!rows || !skipped)) s = mg_fail(err, MG_ERR_MEMORY, "out of memory");
     size_t bad = 0;
     for (int32_t i = 0; i < p->manifest.image_count && !s; i++)

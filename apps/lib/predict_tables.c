@@ -4,7 +4,8 @@
 #include "apps/lib/predictor.h"
 #include "data/csv.h"
 
-static mg_status predictions(mg_predictor *p, mg_error *err) {
+mg_status mg_predict_write_predictions(mg_predictor *p, mg_error *err) {
+    static const char *const outcomes[] = {"ok", "failed", "repeat", "not done"};
     static const char *const head[] = {"file",       "patient_id",    "image_id", "laterality",
                                        "view",       "prediction_id", "logit",    "probability",
                                        "calibrated", "status",        "error"};
@@ -26,7 +27,7 @@ static mg_status predictions(mg_predictor *p, mg_error *err) {
         mg_csv_put_number(&w, isnan(probability) ? NAN : p->logit[i]);
         mg_csv_put_number(&w, probability);
         mg_csv_put_number(&w, isnan(probability) ? NAN : mg_predictor_calibrated(p, probability));
-        mg_csv_put_text(&w, p->reason[i] ? "failed" : "ok");
+        mg_csv_put_text(&w, outcomes[p->outcome[i]]);
         mg_csv_put_text(&w, p->reason[i] ? p->reason[i] : "");
         mg_csv_end_row(&w);
     }
@@ -55,7 +56,7 @@ static mg_status per_level(mg_predictor *p, const char *file, const char *column
 }
 
 mg_status mg_predict_write_tables(mg_predictor *p, mg_error *err) {
-    mg_status s = predictions(p, err);
+    mg_status s = mg_predict_write_predictions(p, err);
     if (!s)
         s = per_level(p, "submission.csv", "prediction_id", MG_LEVEL_BREAST,
                       p->manifest.group_count, err);

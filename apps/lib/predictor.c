@@ -7,6 +7,7 @@
 
 #include "apps/lib/scoring.h"
 #include "data/files.h"
+#include "data/text_store.h"
 
 const char *mg_predict_path(const char *name) {
     static char path[4096];
@@ -104,7 +105,13 @@ static mg_status open_manifest(mg_predictor *p, char **files, int count, mg_erro
     }
     mg_path_list list = {0};
     mg_status s = MG_OK;
-    for (int i = 0; i < count && !s; i++) s = mg_list_files(files[i], &list, err);
+    const char *own[] = {mg_predict.out, mg_predict.dicom_out, mg_predict.trace, mg_predict.cache};
+    for (int i = 0; i < count && !s; i++) s = mg_list_files_except(files[i], own, 4, &list, err);
+    char first[300] = "";
+    size_t again = s ? 0 : mg_path_list_unique(&list, first, sizeof first);
+    if (again)
+        fprintf(stderr, "%zu files were named more than once and count once; the first: %s\n",
+                again, first);
     if (!s && !list.count) s = mg_fail(err, MG_ERR_ARG, "%s: no files in there", files[0]);
     if (!s) s = mg_manifest_from_files(&list, &p->manifest, err);
     mg_path_list_free(&list);
@@ -127,7 +134,8 @@ mg_status mg_predictor_open(mg_predictor *p, char **files, int count, mg_error *
     p->logit = malloc((n + 1) * sizeof *p->logit);
     p->probability = malloc((n + 1) * sizeof *p->probability);
     p->reason = calloc(n + 1, sizeof *p->reason);
-    if (!p->logit || !p->probability || !p->reason)
+    p->outcome = calloc(n + 1, sizeof *p->outcome);
+    if (!p->outcome || !p->logit || !p->probability || !p->reason)
         return mg_fail(err, MG_ERR_MEMORY, "out of memory");
     for (size_t i = 0; i < n; i++) {
         p->logit[i] = p->probability[i] = NAN;
@@ -149,22 +157,73 @@ mg_loader_options mg_predictor_loader(const mg_predictor *p, int model) {
 typedef struct pass {
     mg_predictor *p;
     int views; /* mirrored copies of each image times models */
+    int *seen; /* per image: how many of them there were */
 } pass;
 
 static bool add_logit(void *arg, const mg_scored *one) {
     pass *a = arg;
     double *z = &a->p->logit[one->image];
     *z = (isnan(*z) ? 0 : *z) + (double)one->logit / a->views;
+    a->seen[one->image]++;
     return true;
 }
 
 static void note_bad(void *arg, const mg_bad_item *bad) {
     pass *a = arg;
     if (a->p->reason[bad->image]) return; /* its mirrored copies fail alike */
-    a->p->reason[bad->image] = strdup(bad->reason);
-    a->p->bad++;
     const mg_manifest_image *image = &a->p->manifest.image[bad->image];
-    fprintf(stderr, "skipped %s: %s\n", image->path ? image->path : image->image_id, bad->reason);
+    const char *name = image->path ? image->path : image->image_id, *reason = bad->reason;
+    size_t n = strlen(name); /* most reasons begin with the path; once is enough */
+    if (strncmp(reason, name, n) == 0 && strncmp(reason + n, ": ", 2) == 0) reason += n + 2;
+    a->p->reason[bad->image] = strdup(reason);
+    a->p->outcome[bad->image] = MG_OUTCOME_FAILED;
+    a->p->bad++;
+    fprintf(stderr, "skipped %s: %s\n", name, reason);
+}
+
+static mg_status leave_out(mg_predictor *p, int32_t i, mg_outcome why, const char *reason,
+                           mg_error *err) {
+    p->outcome[i] = (uint8_t)why;
+    p->reason[i] = strdup(reason);
+    return p->reason[i] ? MG_OK : mg_fail(err, MG_ERR_MEMORY, "out of memory");
+}
+
+/* Files with the same SOPInstanceUID are one image: it counts once, as the first that was scored. */
+static mg_status find_repeats(mg_predictor *p, mg_error *err) {
+    mg_text_map map = {0};
+    mg_status s = MG_OK;
+    const mg_manifest_image *image = p->manifest.image;
+    for (int32_t i = 0; i < p->manifest.image_count && !s; i++) {
+        if (!image[i].instance || p->outcome[i] != MG_OUTCOME_OK) continue;
+        int32_t first = mg_text_map_add(&map, image[i].instance, i);
+        if (first < 0) s = mg_fail(err, MG_ERR_MEMORY, "out of memory");
+        if (first < 0 || first == i) continue;
+        char why[400];
+        snprintf(why, sizeof why, "the same image (SOPInstanceUID) as %.300s", image[first].path);
+        if (!p->repeats++) fprintf(stderr, "counted once: %s is %s\n", image[i].path, why);
+        s = leave_out(p, i, MG_OUTCOME_REPEAT, why, err);
+    }
+    if (p->repeats > 1)
+        fprintf(stderr, "%lld files are such repeats; predictions.csv names them\n",
+                (long long)p->repeats);
+    mg_text_map_free(&map);
+    return s;
+}
+
+/* Every image's outcome and probability, after all models or an interruption. */
+static mg_status close_scores(const pass *a, mg_error *err) {
+    mg_predictor *p = a->p;
+    mg_status s = MG_OK;
+    for (int32_t i = 0; i < p->manifest.image_count && !s; i++)
+        if (p->outcome[i] == MG_OUTCOME_OK && a->seen[i] < a->views)
+            s = leave_out(p, i, MG_OUTCOME_NOT_DONE, "interrupted before its turn", err);
+    if (!s) s = find_repeats(p, err);
+    for (int32_t i = 0; i < p->manifest.image_count; i++) {
+        bool ok = p->outcome[i] == MG_OUTCOME_OK;
+        p->probability[i] = ok ? 1 / (1 + exp(-p->logit[i])) : NAN;
+        p->scored += ok;
+    }
+    return s;
 }
 
 /* Every image once per mirrored form; the forms of an image stand together. */
@@ -185,7 +244,8 @@ mg_status mg_predictor_score(mg_predictor *p, mg_error *err) {
                                                               : 1;
     mg_plan plan = {0};
     mg_status s = plan_images(p, forms, &plan, err);
-    pass a = {p, forms * p->models};
+    pass a = {p, forms * p->models, calloc((size_t)p->manifest.image_count + 1, sizeof(int))};
+    if (!s && !a.seen) s = mg_fail(err, MG_ERR_MEMORY, "out of memory");
     for (int k = 0; k < p->models && !s; k++) {
         mg_scoring scoring = {.ctx = p->model[k].ctx,
                               .net = p->model[k].net,
@@ -199,8 +259,12 @@ mg_status mg_predictor_score(mg_predictor *p, mg_error *err) {
         s = mg_score(&scoring, err);
     }
     mg_plan_free(&plan);
-    for (int32_t i = 0; i < p->manifest.image_count; i++)
-        p->probability[i] = p->reason[i] ? NAN : 1 / (1 + exp(-p->logit[i]));
+    p->interrupted = s == MG_ERR_INTERRUPTED;
+    if (!s || p->interrupted) {
+        mg_status closed = close_scores(&a, s ? NULL : err);
+        if (!s) s = closed;
+    }
+    free(a.seen);
     if (s) return s;
     mg_assess_options how = {
         .aggregation = p->aggregation,
@@ -214,6 +278,7 @@ mg_status mg_predictor_score(mg_predictor *p, mg_error *err) {
 void mg_predictor_close(mg_predictor *p) {
     for (int32_t i = 0; p->reason && i < p->manifest.image_count; i++) free(p->reason[i]);
     free(p->reason);
+    free(p->outcome);
     free(p->logit);
     free(p->probability);
     mg_assessment_free(&p->assessment);

@@ -23,6 +23,14 @@ extern mg_predict_options mg_predict;
 int mg_predict_options_parse(int *argc, char ***argv);
 const mg_cli_program *mg_predict_program(void);
 
+/* What became of an image. */
+typedef enum mg_outcome {
+    MG_OUTCOME_OK,
+    MG_OUTCOME_FAILED,   /* it could not be used */
+    MG_OUTCOME_REPEAT,   /* the same image (SOPInstanceUID) was scored from another file */
+    MG_OUTCOME_NOT_DONE, /* the run was interrupted before */
+} mg_outcome;
+
 typedef struct mg_predictor {
     mg_pool *pool;
     mg_model model[MG_CLI_LIST_MOST];
@@ -31,8 +39,10 @@ typedef struct mg_predictor {
     mg_preprocess_device *preprocess; /* NULL: images are prepared on the host */
     mg_cache *cache;                  /* of the first model's settings, or NULL */
     double *logit, *probability;      /* per image; NaN: none */
+    uint8_t *outcome;                 /* per image: mg_outcome */
     char **reason;                    /* per image: why there is none; NULL: fine */
-    int64_t bad;
+    int64_t bad, repeats, scored;     /* images of these outcomes */
+    bool interrupted; /* while scoring: nothing but predictions.csv can be written */
     mg_aggregation aggregation;
     /* What is called cancer, and the words for where that comes from. */
     double image_threshold, breast_threshold, patient_threshold;
@@ -44,6 +54,7 @@ typedef struct mg_predictor {
 
 /* predictor.c */
 mg_status mg_predictor_open(mg_predictor *p, char **files, int file_count, mg_error *err);
+/* MG_ERR_INTERRUPTED after Ctrl-C; what was scored until then stays. */
 mg_status mg_predictor_score(mg_predictor *p, mg_error *err);
 void mg_predictor_close(mg_predictor *p);
 const char *mg_predict_path(const char *name); /* OUT/name in a static buffer */
@@ -56,6 +67,7 @@ double mg_predictor_calibrated_breast(const mg_predictor *p, const mg_manifest_g
 
 /* predict_tables.c: predictions.csv, submission.csv, patients.csv. */
 mg_status mg_predict_write_tables(mg_predictor *p, mg_error *err);
+mg_status mg_predict_write_predictions(mg_predictor *p, mg_error *err); /* the first alone */
 /* predict_cams.c: the first model looks again at every usable image; on_item gets (p, item) with
  * map and overlay. */
 mg_status mg_predict_look(mg_predictor *p, mg_status (*on_item)(void *, mg_cam_item *, mg_error *),

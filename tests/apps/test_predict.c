@@ -1,7 +1,10 @@
 /* apps/predict as a user meets it: tables, bad files, contracts, ensembles, overlays, traces. */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <signal.h>
 
+#include "apps/lib/interrupt.h"
+#include "apps/lib/predictor.h"
 #include "data/png.h"
 #include "tests/apps/programs.h"
 
@@ -75,7 +78,7 @@ Test(predict, bad_files_are_named_and_skipped, .timeout = 300) {
     cr_assert_eq(
         shell("cd %s && mkdir in && i=0; while [ $i -lt %d ]; do "
               "for f in phantom/train_images/*/*.dcm; do [ $i -lt %d ] || break; i=$((i+1)); "
-              "ln $f in/good$i.dcm; done; done; f=in/good1.dcm; "
+              "cp $f in/good$i.dcm; done; done; f=in/good1.dcm; "
               "for n in 1 100 131 132 200 400 700 1000 1500 5000 20000; do "
               "head -c $n $f > in/bad_cut$n.dcm; done; "
               "head -c 5000 /dev/zero > in/bad_zeros.dcm; : > in/bad_empty.dcm; "
@@ -130,6 +133,64 @@ Test(predict, ensembles_and_mirrors, .timeout = 120) {
     cr_expect(same_file(a, b, "predictions.csv"));
     snprintf(b, sizeof b, "%s/flips", folder);
     cr_expect(!same_file(a, b, "predictions.csv"));
+    shell("rm -rf %s", folder);
+}
+
+/* Named twice, linked, copied: an image counts once. What predict wrote itself is no input, and
+ * other colour pictures are refused. */
+Test(predict, an_image_counts_once, .timeout = 120) {
+    char *folder = trained(), arguments[900];
+    cr_assert_eq(shell("cd %s && mkdir in && cp $(ls phantom/train_images/*/*.dcm | head -2) in && "
+                       "cp $(ls in/*.dcm | head -1) in/zcopy.dcm && ln -s zcopy.dcm in/zlink.dcm",
+                       folder),
+                 0);
+    snprintf(arguments, sizeof arguments, "--no-report --cam %s/in $(ls %s/in/*.dcm | head -1)",
+             folder, folder);
+    cr_assert_eq(predict(folder, "in/p", arguments), 0);
+    cr_expect_eq(lines(folder, "in/p/predictions.csv"), 1 + 3 + 1, "in/p.out is a bad file");
+    cr_expect_eq(shell("grep -q '^2 files were named more than once' %s/in/p.out", folder), 0);
+    cr_expect_eq(shell("grep -c '/zcopy.dcm,.*,,,,repeat,the same image' %s/in/p/predictions.csv "
+                       ">/dev/null",
+                       folder),
+                 0);
+    cr_expect_eq(shell("test $(grep -c ',ok,' %s/in/p/predictions.csv) -eq 2", folder), 0);
+    cr_assert_eq(shell("cp $(ls %s/in/p/cam/*.png | head -1) %s/in/photo.png", folder, folder), 0);
+    snprintf(arguments, sizeof arguments, "--no-report --cam %s/in", folder);
+    cr_assert_eq(predict(folder, "in/p", arguments), 0);
+    cr_expect_eq(lines(folder, "in/p/predictions.csv"), 1 + 3 + 1 + 1);
+    cr_expect_eq(shell("grep -q '^skipped [^:]*/photo.png: a colour image (PNG), not a mammogram$' "
+                       "%s/in/p.out",
+                       folder),
+                 0);
+    shell("rm -rf %s", folder);
+}
+
+/* Ctrl-C keeps what was scored. The flag is looked at between batches of eight. */
+Test(predict, interrupted, .timeout = 120) {
+    char *folder = trained(), model[600], out[600], input[600];
+    char *files[] = {input};
+    snprintf(model, sizeof model, "%s/run/best.safetensors", folder);
+    snprintf(out, sizeof out, "%s/p", folder);
+    snprintf(input, sizeof input, "%s/phantom/train_images", folder);
+    mg_predict.model = (mg_cli_list){{model}, 1};
+    mg_predict.out = out;
+    static mg_predictor p;
+    mg_error err = {0};
+    mg_interrupt_install();
+    cr_assert_eq(mg_predictor_open(&p, files, 1, &err), MG_OK, "%s", err.message);
+    raise(SIGINT);
+    cr_assert_eq(mg_predictor_score(&p, &err), MG_ERR_INTERRUPTED);
+    cr_expect(p.interrupted && p.scored == 8);
+    mg_error_clear(&err);
+    cr_assert_eq(mg_predict_write_predictions(&p, &err), MG_OK, "%s", err.message);
+    int images = p.manifest.image_count;
+    cr_assert(images > 8);
+    cr_expect_eq(lines(folder, "p/predictions.csv"), images + 1);
+    cr_expect_eq(shell("test $(grep -c ',ok,' %s/p/predictions.csv) -eq 8", folder), 0);
+    cr_expect_eq(shell("test $(grep -c ',,,,not done,interrupted' %s/p/predictions.csv) -eq %d",
+                       folder, images - 8),
+                 0);
+    mg_predictor_close(&p);
     shell("rm -rf %s", folder);
 }
 
