@@ -64,7 +64,8 @@ static const mg_cli_program program = {
     .summary = "Cancer probabilities and activation maps for mammograms",
     .usage = "--model FILE [OPTION]... FILE|DIR...",
     .description =
-        "Files are DICOM or PNG; folders are searched. With --csv the table names the images.\n"
+        "Files are DICOM or grey PNG; folders are searched, but not OUT itself. With --csv the "
+        "table names the images.\n"
         "OUT receives predictions.csv (a row per image), submission.csv (per breast),\n"
         "patients.csv, report.html and, with --cam, overlays in the original geometry.\n"
         "Research use only, not a medical device.\n"
@@ -84,5 +85,10 @@ int mg_predict_options_parse(int *argc, char ***argv) {
         return mg_cli_usage_error(&program, "name files or folders, or a table with --csv");
     if (mg_predict.csv && *argc > 0)
         return mg_cli_usage_error(&program, "--csv and files do not go together");
+    if (!mg_predict.csv && (mg_predict.data || mg_predict.images))
+        return mg_cli_usage_error(&program, "--%s belongs to a table: give --csv, too",
+                                  mg_predict.data ? "data" : "images");
+    if (mg_predict.overlay_side && !mg_predict.cam && !mg_predict.dicom_out)
+        return mg_cli_usage_error(&program, "--overlay-side needs --cam or --dicom-out");
     return MG_CLI_RUN;
 }

@@ -113,6 +113,12 @@ Test(predict, the_models_contract_is_kept, .timeout = 120) {
                        folder, folder, folder),
                  1);
     cr_expect_eq(shell("%s/predict 2>%s/e", apps_folder(), folder), 2);
+    static const char *const idle[] = {"--data /nonexistent", "--images /nope",
+                                       "--overlay-side 100"};
+    for (int k = 0; k < 3; k++) {
+        snprintf(arguments, sizeof arguments, "%s %s/phantom/train_images", idle[k], folder);
+        cr_expect_eq(predict(folder, "p", arguments), 2, "%s", idle[k]);
+    }
     shell("rm -rf %s", folder);
 }
 
