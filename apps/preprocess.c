@@ -187,7 +187,15 @@ static mg_status read_manifest(int argc, char **argv, mg_manifest *m, mg_error *
     }
     mg_path_list files = {0};
     mg_status status = MG_OK;
-    for (int i = 0; i < argc && !status; i++) status = mg_list_files(argv[i], &files, err);
+    for (int i = 0; i < argc && !status; i++)
+        status = mg_list_files_except(argv[i], &cache_folder, 1, &files, err);
+    char first[300] = "";
+    size_t again = status ? 0 : mg_path_list_unique(&files, first, sizeof first);
+    if (again)
+        fprintf(stderr, "%zu files were named more than once and count once; the first: %s\n",
+                again, first);
+    if (!status && !files.count)
+        status = mg_fail(err, MG_ERR_ARG, "%s: no files in there", argv[0]);
     if (!status) status = mg_manifest_from_files(&files, m, err);
     mg_path_list_free(&files);
     return status;
@@ -219,6 +227,12 @@ static mg_status work(job *j, mg_error *err) {
     mg_pool_destroy(pool);
     if (!status) print_summary(j);
     if (!status && stats) status = print_statistics(j, err);
+    if (!status && !stopping() && j->done == j->bad)
+        status = j->done ? mg_fail(err, MG_ERR_IO,
+                                   "not one of %lld images could be used; the reasons "
+                                   "are above",
+                                   (long long)j->done)
+                         : mg_fail(err, MG_ERR_IO, "the table has no rows");
     for (int i = 0; j->preprocessor && i < threads; i++)
         mg_preprocessor_destroy(j->preprocessor[i]);
     pthread_mutex_destroy(&j->lock);

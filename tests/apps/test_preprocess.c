@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -99,6 +100,19 @@ Test(preprocess_app, on_a_device) {
     cr_expect(says("err", "0 prepared, 5 from the cache, 1 bad"));
     cr_assert_eq(run("--data @/d --cache @/s --device gpu"), 1);
     cr_expect(says("err", "there is no device gpu"));
+}
+
+/* A run that could use nothing has failed, and says so. */
+Test(preprocess_app, nothing_usable_is_a_failure) {
+    scratch_text("bad/one.dcm", "hello");
+    scratch_text("bad/two.png", "");
+    cr_expect_eq(run("--stats @/bad"), 1);
+    cr_expect(says("err", "not one of 2 images could be used"));
+    cr_assert_eq(mkdir(scratch_path("none"), 0777), 0);
+    cr_expect_eq(run("--stats @/none"), 1);
+    cr_expect(says("err", "none: no files in there"));
+    scratch_text("rows/train.csv", "patient_id,image_id,laterality\n");
+    cr_expect_eq(run("--stats --data @/rows"), 1);
 }
 
 Test(preprocess_app, strict_and_wrong_usage) {
