@@ -28,7 +28,7 @@ static const mg_cli_option options[] = {
      "0: lesions plain to see, 1: barely visible", 0, 1},
     {"threads", 'j', MG_CLI_INT, &threads, "N", "one per core", "worker threads", 0, 256},
     {"overwrite", 0, MG_CLI_FLAG, &overwrite, NULL, NULL,
-     "write into a folder that already holds a data set", 0, 0},
+     "replace the phantoms that the folder holds already", 0, 0},
     {"quiet", 'q', MG_CLI_FLAG, &quiet, NULL, NULL, "no summary on stdout", 0, 0},
 };
 
@@ -98,9 +98,11 @@ int main(int argc, char **argv) {
     s.test_positive = test_positive;
     s.seed = (uint64_t)seed;
     s.difficulty = difficulty;
-    char table[4096];
-    snprintf(table, sizeof table, "%s/train.csv", argv[0]);
-    if (mg_is_file(table) && !overwrite) {
+    static const char *const tables[] = {"train.csv", "test.csv"};
+    for (int i = 0; i < 2 && !overwrite; i++) {
+        char table[4096];
+        snprintf(table, sizeof table, "%s/%s", argv[0], tables[i]);
+        if (!mg_is_file(table)) continue;
         fprintf(stderr, "phantom: %s exists; choose another folder or say --overwrite\n", table);
         return MG_EXIT_FAILED;
     }

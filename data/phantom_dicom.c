@@ -139,14 +139,25 @@ mg_status mg_phantom_write_dicom(const mg_phantom_settings *settings, const mg_p
     return mg_fail(err, code, "%s: %s", path, failed.message);
 }
 
+static bool made_by_us(const mg_dicom *d) {
+    char maker[64] = "";
+    return mg_dicom_text(d, MANUFACTURER, maker, sizeof maker) &&
+           strcmp(maker, MG_PHANTOM_MANUFACTURER) == 0;
+}
+
+bool mg_phantom_is_ours(const char *path) {
+    mg_dicom *d = mg_dicom_open(path, &(mg_dicom_options){.stop_at_pixels = true}, NULL);
+    bool ours = d && made_by_us(d);
+    mg_dicom_close(d);
+    return ours;
+}
+
 bool mg_phantom_recognise(const mg_manifest *manifest) {
     for (int32_t i = 0; i < manifest->image_count; i++) {
-        char maker[64] = "";
         mg_dicom *d =
             manifest->image[i].path ? mg_dicom_open(manifest->image[i].path, NULL, NULL) : NULL;
         if (!d) continue;
-        bool ours = mg_dicom_text(d, MANUFACTURER, maker, sizeof maker) &&
-                    strcmp(maker, MG_PHANTOM_MANUFACTURER) == 0;
+        bool ours = made_by_us(d);
         mg_dicom_close(d);
         return ours;
     }

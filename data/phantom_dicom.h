@@ -12,6 +12,9 @@ mg_status mg_phantom_write_dicom(const mg_phantom_settings *settings,
                                  const mg_phantom_patient *patient, int image,
                                  const mg_phantom_pixels *pixels, const char *path, mg_error *err);
 
+/* Whether a file is a phantom of ours. */
+bool mg_phantom_is_ours(const char *path);
+
 /* Whether a data set is one of ours: what Manufacturer says in its first image that is a readable
  * DICOM file. */
 bool mg_phantom_recognise(const mg_manifest *manifest);

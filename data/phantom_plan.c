@@ -263,7 +263,7 @@ static void draw_patient(const mg_phantom_settings *s, int index, bool cancer,
 static mg_status choose_positives(uint64_t seed, uint32_t sample, int n, double share,
                                   unsigned char *positive, mg_error *err) {
     int *order = malloc((size_t)(n ? n : 1) * sizeof *order);
-    if (!order) return mg_fail(err, MG_ERR_MEMORY, "phantom: no memory to plan %d patients", n);
+    if (!order) return mg_fail(err, MG_ERR_MEMORY, "no memory to plan %d patients", n);
     draws d = draws_of(seed, STREAM_SHUFFLE, 0, sample);
     for (int i = 0; i < n; i++) order[i] = i;
     for (int i = n - 1; i > 0; i--) {
@@ -281,19 +281,18 @@ static mg_status check(const mg_phantom_settings *s, mg_error *err) {
     enum { MOST = 1000000, SIDE = 16384 };
     if (s->patients < 0 || s->test_patients < 0 || s->patients > MOST || s->test_patients > MOST ||
         s->patients + s->test_patients < 1)
-        return mg_fail(err, MG_ERR_ARG, "phantom: %d + %d patients; need 1 to %d of each kind",
-                       s->patients, s->test_patients, MOST);
+        return mg_fail(err, MG_ERR_ARG, "%d + %d patients; need 1 to %d of each kind", s->patients,
+                       s->test_patients, MOST);
     if (!(s->positive >= 0 && s->positive <= 1) ||
         !(s->test_positive >= 0 && s->test_positive <= 1))
-        return mg_fail(err, MG_ERR_ARG, "phantom: the positive shares %g and %g must lie in 0…1",
+        return mg_fail(err, MG_ERR_ARG, "the positive shares %g and %g must lie in 0…1",
                        s->positive, s->test_positive);
     if (!(s->difficulty >= 0 && s->difficulty <= 1))
-        return mg_fail(err, MG_ERR_ARG, "phantom: difficulty %g must lie in 0…1", s->difficulty);
+        return mg_fail(err, MG_ERR_ARG, "difficulty %g must lie in 0…1", s->difficulty);
     if (s->columns < MG_PHANTOM_MIN_SIDE || s->rows < MG_PHANTOM_MIN_SIDE || s->columns > SIDE ||
         s->rows > SIDE)
-        return mg_fail(err, MG_ERR_ARG,
-                       "phantom: image of %d x %d pixels; each side needs %d to %d", s->columns,
-                       s->rows, MG_PHANTOM_MIN_SIDE, SIDE);
+        return mg_fail(err, MG_ERR_ARG, "image of %d x %d pixels; each side needs %d to %d",
+                       s->columns, s->rows, MG_PHANTOM_MIN_SIDE, SIDE);
     return MG_OK;
 }
 
@@ -302,7 +301,7 @@ mg_status mg_phantom_plan(const mg_phantom_settings *s, mg_phantom_patient *out,
     if (status) return status;
     int n = s->patients + s->test_patients;
     unsigned char *positive = malloc((size_t)n);
-    if (!positive) return mg_fail(err, MG_ERR_MEMORY, "phantom: no memory to plan %d patients", n);
+    if (!positive) return mg_fail(err, MG_ERR_MEMORY, "no memory to plan %d patients", n);
     status = choose_positives(s->seed, 0, s->patients, s->positive, positive, err);
     if (!status)
         status = choose_positives(s->seed, 1, s->test_patients, s->test_positive,

@@ -189,13 +189,55 @@ static mg_status write_table(const job *j, const char *name, bool test, bool tru
 
 static const char *const tables[] = {"train.csv", "test.csv", "test_truth.csv"};
 
+static mg_status remove_file(const char *path, mg_error *err) {
+    if (unlink(path) && errno != ENOENT)
+        return mg_fail(err, MG_ERR_IO, "cannot remove %s: %s", path, strerror(errno));
+    return MG_OK;
+}
+
+/* The image, its mask, and their folders when nothing else is in them. */
+static mg_status remove_image(const char *out, const char *path, mg_error *err) {
+    char folder[PATH_SIZE], stem[64], mask[PATH_SIZE + 80], masks[PATH_SIZE + 8];
+    mg_path_folder(path, folder, sizeof folder);
+    mg_path_stem(path, stem, sizeof stem);
+    snprintf(masks, sizeof masks, "%s/masks/%.64s", out, mg_path_name(folder));
+    snprintf(mask, sizeof mask, "%s/%s.png", masks, stem);
+    mg_status status = remove_file(path, err);
+    if (!status) status = remove_file(mask, err);
+    (void)rmdir(folder); /* fails where something is left */
+    (void)rmdir(masks);
+    return status;
+}
+
+/* Images of an earlier, larger set would lie beside the new tables: they go, with their masks. What
+ * is not a phantom of ours is not touched, and then nothing is. */
+static mg_status remove_images(const char *out, mg_error *err) {
+    static const char *const folders[] = {"train_images", "test_images"};
+    mg_path_list old = {0};
+    mg_status status = MG_OK;
+    for (int k = 0; k < 2 && !status; k++) {
+        char path[PATH_SIZE];
+        snprintf(path, sizeof path, "%s/%s", out, folders[k]);
+        if (mg_is_folder(path)) status = mg_list_files(path, &old, err);
+    }
+    for (size_t i = 0; i < old.count && !status; i++)
+        if (!mg_phantom_is_ours(old.path[i]))
+            status = mg_fail(err, MG_ERR_IO,
+                             "%s is not a phantom, and a new set would mix with it; choose another "
+                             "folder or move it away",
+                             old.path[i]);
+    for (size_t i = 0; i < old.count && !status; i++) status = remove_image(out, old.path[i], err);
+    mg_path_list_free(&old);
+    return status;
+}
+
 /* Until the new tables are written the folder must not look complete. */
 static mg_status remove_tables(const char *out, mg_error *err) {
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         char path[PATH_SIZE];
         snprintf(path, sizeof path, "%s/%s", out, tables[i]);
-        if (unlink(path) && errno != ENOENT)
-            return mg_fail(err, MG_ERR_IO, "cannot remove %s: %s", path, strerror(errno));
+        mg_status status = remove_file(path, err);
+        if (status) return status;
     }
     return MG_OK;
 }
@@ -224,7 +266,7 @@ static mg_status render_all(job *j, mg_pool *pool, mg_error *err) {
         pthread_mutex_destroy(&j->mutex);
     } else {
         j->status = mg_fail(&j->error, MG_ERR_MEMORY,
-                            "phantom: no memory for %d images of %d x %d at a time; use fewer "
+                            "no memory for %d images of %d x %d at a time; use fewer "
                             "threads or a smaller size",
                             threads, j->settings->columns, j->settings->rows);
     }
@@ -240,10 +282,10 @@ mg_status mg_phantom_write(const mg_phantom_settings *s, const char *out, mg_poo
     int64_t n = (int64_t)s->patients + s->test_patients;
     mg_phantom_patient *patient = n > 0 ? malloc((size_t)n * sizeof *patient) : NULL;
     if (n > 0 && !patient)
-        return mg_fail(err, MG_ERR_MEMORY, "phantom: no memory to plan %lld patients",
-                       (long long)n);
+        return mg_fail(err, MG_ERR_MEMORY, "no memory to plan %lld patients", (long long)n);
     mg_status status = mg_phantom_plan(s, patient, err);
     if (!status) status = mg_make_folders(out, err);
+    if (!status) status = remove_images(out, err);
     if (!status) status = remove_tables(out, err);
     job j = {.settings = s, .out = out, .patient = patient, .progress = progress, .arg = arg};
     for (int64_t i = 0; i < n && !status; i++) j.images += patient[i].images;

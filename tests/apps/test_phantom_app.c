@@ -37,5 +37,25 @@ Test(phantom_app, refuses_what_makes_no_sense) {
     cr_expect(text && strstr(text, "--overwrite"), "%s", text);
     free(text);
     cr_expect_eq(shell("%s/phantom %s/x %s --overwrite", apps_folder(), folder, small), 0);
+    /* A smaller set over a larger one leaves nothing of it; what is not ours stays. */
+    cr_expect_eq(shell("%s/phantom %s/y --patients 5 --positive 1 --size 64x64 -q && "
+                       "echo mine > %s/y/masks/notes.txt",
+                       apps_folder(), folder, folder),
+                 0);
+    cr_expect_eq(shell("%s/phantom %s/y %s --overwrite && rm %s/y/masks/notes.txt && "
+                       "rmdir --ignore-fail-on-non-empty %s/x/masks %s/y/masks && "
+                       "diff -r %s/x %s/y >&2",
+                       apps_folder(), folder, small, folder, folder, folder, folder, folder),
+                 0);
+    cr_expect_eq(shell("echo hello > %s/y/train_images/real.dcm && "
+                       "%s/phantom %s/y %s --overwrite 2>%s/err",
+                       folder, apps_folder(), folder, small, folder),
+                 1);
+    text = slurp(folder, "err", NULL);
+    cr_expect(text && strstr(text, "real.dcm is not a phantom"), "%s", text);
+    cr_expect(text && !strstr(text, "phantom: phantom:"));
+    free(text);
+    cr_expect_eq(shell("test -f %s/y/train.csv -a -f %s/y/train_images/real.dcm", folder, folder),
+                 0);
     shell("rm -rf %s", folder);
 }
