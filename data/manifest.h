@@ -94,10 +94,10 @@ typedef struct mg_manifest_options {
 mg_status mg_manifest_read(const mg_manifest_options *options, mg_manifest *out, mg_error *err);
 
 /* Makes a manifest from files, labels unknown. DICOM: PatientID, ImageLaterality (else Laterality,
- * else the file's name), ViewPosition, PatientAge, SOPInstanceUID. Anything else, and files that cannot be read,
- * takes its ids from the file's name: they stay in, so that the loader reports them by name.
- * Without a PatientID the patient is what stands before side and view in the name ("1234" of
- * "1234_L_CC.png", "1234_RMLO.png"); where nothing stands there, the folder ("case1" of
+ * else the file's name), ViewPosition, PatientAge, SOPInstanceUID. Anything else, and files that
+ * cannot be read, takes its ids from the file's name: they stay in, so that the loader reports them
+ * by name. Without a PatientID the patient is what stands before side and view in the name ("1234"
+ * of "1234_L_CC.png", "1234_RMLO.png"); where nothing stands there, the folder ("case1" of
  * "case1/L_CC.png"); else the whole stem. Patients of the same such name in different folders are
  * told apart by these ("a/1234", "b/1234", from where the folders differ on). Without a laterality
  * an image is always a group of its own (patient_id + "_" + stem). */

@@ -105,9 +105,9 @@ typedef struct mg_ranking {
 
 mg_status mg_ranking_create(const mg_eval_set *set, mg_ranking *out, mg_error *err);
 void mg_ranking_free(mg_ranking *ranking);
-/* Numbers the patients that occur from 0 in order of appearance, in place, so that a bootstrap draws
- * from these and no others; cluster[i] < clusters, renumber is scratch of that many. Returns how
- * many there are. */
+/* Numbers the patients that occur from 0 in order of appearance, in place, so that a bootstrap
+ * draws from these and no others; cluster[i] < clusters, renumber is scratch of that many. Returns
+ * how many there are. */
 int32_t mg_renumber_clusters(int32_t *cluster, size_t n, int32_t *renumber, int32_t clusters);
 
 /* Metrics (best_f1 and its threshold left out) with each item counted cluster_weight[cluster] times

@@ -152,9 +152,9 @@ void mg_phantom_render(mg_phantom_renderer *renderer, const mg_phantom_patient *
 
 /* Writes a whole set: OUT/train.csv, train_images/<patient>/<image>.dcm, masks/<patient>/
  * <image>.png for images with a lesion; with test patients also test.csv, test_truth.csv (the
- * columns of train.csv) and test_images/. Every file is written under a temporary name and
- * renamed; the CSV files come last, so a folder with a train.csv is complete. Phantoms and masks of
- * an earlier set in OUT are removed first; other files among the images are an error. `progress` may be
+ * columns of train.csv) and test_images/. Phantoms and masks of an earlier set in OUT are removed
+ * first; other files among the images are an error. Every file is written under a temporary name
+ * and renamed; the CSV files come last, so a folder with a train.csv is complete. `progress` may be
  * NULL; it is called from one thread at a time and returns false to stop (MG_ERR_INTERRUPTED). */
 typedef bool mg_phantom_progress(void *arg, int64_t images_done, int64_t images);
 mg_status mg_phantom_write(const mg_phantom_settings *settings, const char *out, mg_pool *pool,

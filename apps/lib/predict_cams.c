@@ -17,6 +17,14 @@ static mg_status save(void *arg, mg_cam_item *item, mg_error *err) {
     return mg_png_write(mg_predict_path(name), &item->overlay, err);
 }
 
+/* For the caption, where the truth is known. */
+static const char *verdict(const mg_predictor *p, int32_t image) {
+    static const char *const words[2][2] = {{"true negative", "false positive"},
+                                            {"false negative", "true positive"}};
+    int cancer = p->manifest.image[image].cancer;
+    return cancer < 0 ? NULL : words[cancer == 1][p->probability[image] >= p->image_threshold];
+}
+
 mg_status mg_predict_look(mg_predictor *p, mg_status (*on_item)(void *, mg_cam_item *, mg_error *),
                           const char *progress, mg_error *err) {
     int32_t n = 0, total = p->manifest.image_count;
@@ -27,6 +35,7 @@ mg_status mg_predict_look(mg_predictor *p, mg_status (*on_item)(void *, mg_cam_i
             items[n++] = (mg_cam_item){.image = i,
                                        .probability = p->probability[i],
                                        .calibrated = mg_predictor_calibrated(p, p->probability[i]),
+                                       .verdict = verdict(p, i),
                                        .want_overlay = true};
     mg_cam_pass pass = {.ctx = p->model[0].ctx,
                         .net = p->model[0].net,

@@ -160,74 +160,95 @@ static void name_models(const mg_predictor *p, mg_text *model, mg_text *files) {
     }
 }
 
-mg_status mg_predict_write_report(mg_predictor *p, mg_error *err) {
-    pictures a = {0};
-    mg_report_predict report = {0};
-    mg_status s = make_pictures(p, &a, err);
-    if (!s) s = play(p, &report.pointing, err);
-    mg_report_breast *rows = s ? NULL : make_rows(p, &a);
+/* What needs no memory of its own. */
+static void fill_facts(const mg_predictor *p, mg_report_predict *report) {
+    const mg_assessment *a = &p->assessment;
+    report->data = mg_predict.csv ? mg_predict.csv : "files";
+    report->phantom = mg_phantom_recognise(&p->manifest);
+    report->threshold = p->breast_threshold;
+    report->threshold_name = p->threshold_name;
+    /* Else nothing was corrected. */
+    report->prevalence = p->model[0].card.balanced ? p->prevalence : 0;
+    report->aggregation = mg_aggregation_name(p->aggregation);
+    report->counts = counts_of(p);
+    report->breast_count = a->level[MG_LEVEL_BREAST].count;
+    report->evaluation_count = a->evaluation[0].items ? MG_LEVELS : 0;
+    report->subgroups = a->subgroup;
+    report->subgroup_count = (size_t)a->subgroups;
+    report->subgroup_unit = "images";
+}
+
+/* What is not in the figures: unusable files, repeats. NULL without memory. */
+static mg_report_skipped *list_skipped(const mg_predictor *p, size_t *count) {
     mg_report_skipped *skipped = calloc((size_t)p->manifest.image_count + 1, sizeof *skipped);
-    if (!s && (!rows || !skipped)) s = mg_fail(err, MG_ERR_MEMORY, "out of memory");
-    size_t bad = 0;
-    for (int32_t i = 0; i < p->manifest.image_count && !s; i++)
-        if (p->reason[i]) {
-            const mg_manifest_image *image = &p->manifest.image[i];
-            skipped[bad++] =
-                (mg_report_skipped){image->path ? image->path : image->image_id, p->reason[i]};
-        }
-    char input[160];
+    *count = 0;
+    for (int32_t i = 0; i < p->manifest.image_count && skipped; i++) {
+        const mg_manifest_image *image = &p->manifest.image[i];
+        if (!p->reason[i]) continue;
+        skipped[(*count)++] =
+            (mg_report_skipped){image->path ? image->path : image->image_id, p->reason[i]};
+    }
+    return skipped;
+}
+
+/* The page itself, from facts, rows and pictures. */
+static mg_status write_page(const mg_predictor *p, mg_report_predict *report, mg_error *err) {
+    char input[160], unknown[160];
     mg_text model = {0}, files = {0};
     const mg_card *card = &p->model[0].card;
-    name_models(p, &model, &files);
-    if (!s && (model.failed || files.failed)) s = mg_fail(err, MG_ERR_MEMORY, "out of memory");
-    mg_preprocess_text(&card->input, input, sizeof input);
     mg_report_pair settings[] = {{"Input", input},
                                  {"Trained on", card->data},
                                  {"Mirrored copies", mg_predict.flips},
                                  {"Version", MG_VERSION}};
-    mg_report_evaluation levels[] = {
-        {.name = "Per image", .unit = "images", .evaluation = &p->assessment.evaluation[0]},
-        {.name = "Per breast", .unit = "breasts", .evaluation = &p->assessment.evaluation[1]},
-        {.name = "Per patient", .unit = "patients", .evaluation = &p->assessment.evaluation[2]}};
-    char unknown[160];
-    const char *notes[] = {unknown};
+    mg_report_evaluation levels[MG_LEVELS] = {
+        {.name = "Per image", .unit = "images"},
+        {.name = "Per breast", .unit = "breasts"},
+        {.name = "Per patient", .unit = "patients"},
+    };
+    for (int k = 0; k < MG_LEVELS; k++) {
+        levels[k].evaluation = &p->assessment.evaluation[k];
+        levels[k].threshold_name = p->threshold_name;
+        levels[k].shown = MG_AT_BEST; /* what verdicts are made with */
+    }
     const mg_level *images = &p->assessment.level[MG_LEVEL_IMAGE];
+    const char *notes[] = {unknown};
     snprintf(unknown, sizeof unknown,
              "%zu of %zu scored images have no label in the table; the figures are of the others.",
              images->unknown, images->count);
-    report.notes = notes;
-    report.note_count = p->labelled && images->unknown;
-    const char *data = mg_predict.csv ? mg_predict.csv : "files";
-    report.data = data;
-    report.model = model.data;
-    report.model_file = files.data;
-    report.phantom = mg_phantom_recognise(&p->manifest);
-    report.threshold = p->breast_threshold;
-    report.threshold_name = p->threshold_name;
-    for (int k = 0; k < MG_LEVELS; k++)
-        levels[k].threshold_name = p->threshold_name, levels[k].shown = MG_AT_BEST;
-    report.prevalence = card->balanced ? p->prevalence : 0; /* else nothing was corrected */
-    report.aggregation = mg_aggregation_name(p->aggregation);
-    report.counts = counts_of(p);
+    mg_preprocess_text(&card->input, input, sizeof input);
+    name_models(p, &model, &files);
+    report->model = model.data;
+    report->model_file = files.data;
+    report->evaluations = levels;
+    report->settings = settings;
+    report->setting_count = sizeof settings / sizeof *settings;
+    report->notes = notes;
+    report->note_count = p->labelled && images->unknown;
+    mg_status s = model.failed || files.failed
+                      ? mg_fail(err, MG_ERR_MEMORY, "out of memory")
+                      : mg_report_write_predict(mg_predict_path("report.html"), report, err);
+    mg_text_free(&model);
+    mg_text_free(&files);
+    return s;
+}
+
+mg_status mg_predict_write_report(mg_predictor *p, mg_error *err) {
+    pictures a = {0};
+    mg_report_predict report = {0};
+    fill_facts(p, &report);
+    mg_status s = make_pictures(p, &a, err);
+    if (!s) s = play(p, &report.pointing, err);
+    mg_report_breast *rows = s ? NULL : make_rows(p, &a);
+    mg_report_skipped *skipped = list_skipped(p, &report.skipped_count);
+    if (!s && (!rows || !skipped)) s = mg_fail(err, MG_ERR_MEMORY, "out of memory");
     report.breasts = rows;
-    report.breast_count = p->assessment.level[MG_LEVEL_BREAST].count;
     report.skipped = skipped;
-    report.skipped_count = bad;
-    report.evaluations = levels;
-    report.evaluation_count = p->assessment.evaluation[0].items ? 3 : 0;
-    report.subgroups = p->assessment.subgroup;
-    report.subgroup_count = (size_t)p->assessment.subgroups;
-    report.subgroup_unit = "images";
-    report.settings = settings;
-    report.setting_count = sizeof settings / sizeof *settings;
-    if (!s) s = mg_report_write_predict(mg_predict_path("report.html"), &report, err);
+    if (!s) s = write_page(p, &report, err);
     for (size_t i = 0; i < a.count; i++) mg_png_free(&a.overlay[i]);
     free(a.overlay);
     free(a.picture);
     free(a.group);
     free(rows);
     free(skipped);
-    mg_text_free(&model);
-    mg_text_free(&files);
     return s;
 }

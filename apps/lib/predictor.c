@@ -188,7 +188,7 @@ static mg_status leave_out(mg_predictor *p, int32_t i, mg_outcome why, const cha
     return p->reason[i] ? MG_OK : mg_fail(err, MG_ERR_MEMORY, "out of memory");
 }
 
-/* Files with the same SOPInstanceUID are one image: it counts once, as the first that was scored. */
+/* Files with the same SOPInstanceUID are one image: it counts once, as the first scored. */
 static mg_status find_repeats(mg_predictor *p, mg_error *err) {
     mg_text_map map = {0};
     mg_status s = MG_OK;

@@ -61,8 +61,8 @@ const char *mg_predict_path(const char *name); /* OUT/name in a static buffer */
 mg_loader_options mg_predictor_loader(const mg_predictor *p, int model);
 /* An image's probability, prior-corrected. */
 double mg_predictor_calibrated(const mg_predictor *p, double probability);
-/* A breast's: the aggregate of its images' corrected probabilities (an aggregate of uncorrected ones
- * has no known prior to correct). NaN without a scored image, or memory. */
+/* A breast's: the aggregate of its images' corrected probabilities (an aggregate of uncorrected
+ * ones has no known prior to correct). NaN without a scored image, or memory. */
 double mg_predictor_calibrated_breast(const mg_predictor *p, const mg_manifest_group *breast);
 
 /* predict_tables.c: predictions.csv, submission.csv, patients.csv. */
