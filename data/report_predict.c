@@ -15,10 +15,10 @@ static void summary(mg_page *page, const mg_report_predict *r) {
     mg_page_format(page, " read %s images of %s breasts and %s patients. ",
                    mg_say_count((double)r->counts.images), mg_say_count((double)r->counts.breasts),
                    mg_say_count((double)r->counts.patients));
-    mg_page_format(page, "%s of %s breasts have a probability of %s%s%s or more. ",
+    mg_page_format(page, "%s of %s breasts have a probability of %s%s%s%s or more. ",
                    mg_say_count((double)flagged), mg_say_count((double)r->breast_count),
-                   mg_say_figure(r->threshold), r->threshold_name ? ", " : "",
-                   r->threshold_name ? r->threshold_name : "");
+                   mg_say_figure(r->threshold), r->threshold_name ? " (" : "",
+                   r->threshold_name ? r->threshold_name : "", r->threshold_name ? ")" : "");
     if (r->skipped_count)
         mg_page_format(page, "%s files were not used; they are listed below with the reason.",
                        mg_say_count((double)r->skipped_count));

@@ -90,15 +90,18 @@ static mg_report_breast *make_rows(const mg_predictor *p, const pictures *a) {
     mg_report_breast *rows = calloc(l->count + 1, sizeof *rows);
     for (size_t i = 0; rows && i < l->count; i++) {
         const mg_manifest_group *g = &p->manifest.group[l->source[i]];
-        int64_t unreadable = 0;
-        for (int32_t k = 0; k < g->count; k++)
-            unreadable += p->outcome[p->manifest.group_image[g->first + k]] == MG_OUTCOME_FAILED;
+        int64_t used = 0, unreadable = 0;
+        for (int32_t k = 0; k < g->count; k++) {
+            int outcome = p->outcome[p->manifest.group_image[g->first + k]];
+            used += outcome == MG_OUTCOME_OK;
+            unreadable += outcome == MG_OUTCOME_FAILED;
+        }
         rows[i] = (mg_report_breast){.prediction_id = g->id,
                                      .patient_id = p->manifest.patient[g->patient].id,
                                      .laterality = g->laterality == 'L'   ? "L"
                                                    : g->laterality == 'R' ? "R"
                                                                           : "",
-                                     .images = g->count - unreadable,
+                                     .images = used,
                                      .unreadable = unreadable,
                                      .probability = l->probability[i],
                                      .calibrated = mg_predictor_calibrated_breast(p, g),
