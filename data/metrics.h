@@ -7,8 +7,8 @@
  * change, precision, F1, PR-AUC, Brier and calibration do.
  *
  * A figure without meaning (ROC-AUC without positives, precision when nothing is predicted
- * positive) is NaN, never a silent 0; F1 is 0 when there are positives and none is found. No weights
- * bring a set of one class to a prevalence: what depends on it is NaN then. */
+ * positive) is NaN, never a silent 0; F1 is 0 when there are positives and none is found. No
+ * weights bring a set of one class to a prevalence: what depends on it is NaN then. */
 #ifndef MG_DATA_METRICS_H
 #define MG_DATA_METRICS_H
 
