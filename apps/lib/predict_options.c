@@ -69,7 +69,8 @@ static const mg_cli_program program = {
         "OUT receives predictions.csv (a row per image), submission.csv (per breast),\n"
         "patients.csv, report.html and, with --cam, overlays in the original geometry.\n"
         "Research use only, not a medical device.\n"
-        "Exit status: 0 done (bad images are counted and named), 1 failed, 2 wrong usage.",
+        "Exit status: 0 done (bad images are counted and named), 1 failed or interrupted (then\n"
+        "predictions.csv has what was scored before Ctrl-C), 2 wrong usage.",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .most_arguments = -1,

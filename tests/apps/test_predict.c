@@ -98,6 +98,8 @@ Test(predict, bad_files_are_named_and_skipped, .timeout = 300) {
     cr_expect_eq(lines(folder, "p/predictions.csv") - 1, total);
     cr_expect_eq(shell("test $(grep -c '^skipped' %s/p.out) -eq %d", folder, bad), 0);
     cr_expect_eq(shell("test $(grep -c ',failed,' %s/p/predictions.csv) -eq %d", folder, bad), 0);
+    cr_expect_eq(shell("grep '^skipped \\([^ ]*\\): \\1: ' %s/p.out >&2", folder), 1,
+                 "paths twice");
     cr_expect_eq(shell("grep -q ' %d could not be used' %s/p.out", bad, folder), 0);
     snprintf(arguments, sizeof arguments, "--strict --no-report %s/in", folder);
     cr_expect_eq(predict(folder, "s", arguments), 1);
