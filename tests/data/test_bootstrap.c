@@ -153,21 +153,21 @@ Test(evaluation, both_prevalences_and_thresholds) {
     mg_evaluation_free(&e);
 }
 
-/* A resample without positives has no precision on balanced classes, and not one of 0: half of the
- * resamples of one positive patient among many are such. */
+/* A resample without positives has no precision on balanced classes, and not one of 0: a
+ * third of the resamples are such when one patient in many is positive. */
 Test(evaluation, balanced_figures_need_both_classes) {
     double p[20];
     uint8_t y[20] = {1};
     int32_t who[20];
     for (int i = 0; i < 20; i++) p[i] = i ? 0.02 * i : 0.9, who[i] = i;
+    p[1] = 0.6; /* a false alarm */
     mg_eval_set set = {20, p, y, who, 20};
     mg_evaluation_options o = {.bootstrap = {.seed = 1, .resamples = 500}};
     mg_evaluation e;
     cr_assert_eq(mg_evaluate(&set, &o, &e, NULL), MG_OK);
     const mg_interval *i = e.view[MG_BALANCED][MG_AT_HALF].interval;
-    cr_expect(i[MG_METRIC_PRECISION].low == 1 && i[MG_METRIC_PR_AUC].low == 1);
-    cr_expect(i[MG_METRIC_F1].low == 1);
-    cr_expect(i[MG_METRIC_BRIER].low > 0.001, "%g", i[MG_METRIC_BRIER].low);
+    cr_expect(i[MG_METRIC_PRECISION].low > 0.6, "%g", i[MG_METRIC_PRECISION].low);
+    cr_expect(i[MG_METRIC_F1].low > 0.6, "%g", i[MG_METRIC_F1].low);
     mg_evaluation_free(&e);
 }
 
