@@ -2,7 +2,7 @@
  * quadrant? What every training program does is here once: parameters, an optimiser, and in a loop
  * inputs, forward, loss, backward, step.
  *
- *     cc -O2 -I/usr/local/include/mammograd two_layers.c $(pkg-config --libs mammograd) -o two_layers
+ *     cc -O2 two_layers.c $(pkg-config --cflags --libs mammograd) -o two_layers
  *
  * `make examples` builds it here, `make test` runs it. */
 #include <mammograd.h>

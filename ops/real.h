@@ -1,5 +1,6 @@
-/* real.h: the two precisions of a reference. The files ops/NAME.c are compiled twice, over double and
- * over float, and so define two descriptors. Only they include this: `real` is no public name. */
+/* real.h: the two precisions of a reference. The files ops/NAME.c are compiled twice, over double
+ * and over float, and so define two descriptors. Only they include this: `real` is no public
+ * name. */
 #ifndef MG_OPS_REAL_H
 #define MG_OPS_REAL_H
 
