@@ -12,7 +12,7 @@
 #define MG_VERSION "unknown"
 #endif
 
-enum { MOST_OPTIONS = 60, HELP_CODE = 1000, VERSION_CODE, FIRST_CODE, NEGATED = 500 };
+enum { MOST_OPTIONS = 80, HELP_CODE = 1000, VERSION_CODE, FIRST_CODE, NEGATED = 500 };
 
 int mg_cli_usage_error(const mg_cli_program *program, const char *format, ...) {
     va_list args;
@@ -61,10 +61,18 @@ static bool in_range(const mg_cli_option *o, double v) {
     return (o->least == 0 && o->most == 0) || (v >= o->least && v <= o->most);
 }
 
+bool mg_cli_whole(const char *text, int64_t least, int64_t most, int64_t *out) {
+    char *end = NULL;
+    errno = 0;
+    long long v = strtoll(text, &end, 10);
+    if (end == text || *end || errno || v < least || v > most) return false;
+    *out = v;
+    return true;
+}
+
 /* Stores one value; MG_CLI_RUN or the exit code. */
 static int store(const mg_cli_program *program, const mg_cli_option *o, const char *text) {
     char *end = NULL;
-    errno = 0;
     switch (o->kind) {
     case MG_CLI_FLAG: *(bool *)o->target = true; return MG_CLI_RUN;
     case MG_CLI_STRING: *(const char **)o->target = text; return MG_CLI_RUN;
@@ -82,12 +90,12 @@ static int store(const mg_cli_program *program, const mg_cli_option *o, const ch
         *(const char **)o->target = text;
         return MG_CLI_RUN;
     case MG_CLI_INT: {
-        long long v = strtoll(text, &end, 10);
-        if (end == text || *end || errno)
+        int64_t v = 0;
+        if (!mg_cli_whole(text, INT64_MIN, INT64_MAX, &v))
             return mg_cli_usage_error(program, "--%s: '%s' is not a whole number", o->name, text);
         if (!in_range(o, (double)v))
             return mg_cli_usage_error(program, "--%s: %lld is not within %.15g to %.15g", o->name,
-                                      v, o->least, o->most);
+                                      (long long)v, o->least, o->most);
         *(int64_t *)o->target = v;
         return MG_CLI_RUN;
     }

@@ -60,7 +60,7 @@ typedef struct mg_cli_program {
     const char *usage;       /* what follows the name: "[OPTION]... FILE..." */
     const char *description; /* further lines of the help, after the options; may be NULL */
     const mg_cli_option *options;
-    size_t option_count; /* at most 60 */
+    size_t option_count; /* at most 80 */
     int least_arguments;
     int most_arguments; /* -1: any number */
 } mg_cli_program;
@@ -71,6 +71,9 @@ enum { MG_EXIT_DONE = 0, MG_EXIT_FAILED = 1, MG_EXIT_USAGE = 2 };
 
 /* Fills the targets; *argc and *argv become the arguments that are not options. */
 int mg_cli_parse(const mg_cli_program *program, int *argc, char ***argv);
+
+/* A whole number from least to most and nothing else around it: "1e3" and "12x" are none. */
+bool mg_cli_whole(const char *text, int64_t least, int64_t most, int64_t *out);
 
 /* Prints the help text. */
 void mg_cli_help(const mg_cli_program *program, FILE *to);

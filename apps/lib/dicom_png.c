@@ -157,7 +157,8 @@ int mg_dicom_command_png(int argc, char **argv) {
     if (code != MG_CLI_RUN) return code;
     if (s.bits != 8 && s.bits != 16) return mg_cli_usage_error(&program, "--bits is 8 or 16");
     double center, width;
-    if (s.window && (sscanf(s.window, "%lf,%lf", &center, &width) != 2 || !(width > 0)))
+    char rest;
+    if (s.window && (sscanf(s.window, "%lf,%lf%c", &center, &width, &rest) != 2 || !(width > 0)))
         return mg_cli_usage_error(&program, "--window is CENTRE,WIDTH with a width above 0");
     return write_png(argv[0], argv[1], &s);
 }

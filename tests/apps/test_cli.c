@@ -110,3 +110,13 @@ Test(cli, help_is_done, .init = reset) {
     cr_assert_eq(parse(&argc, &argv, WORDS("--help")), MG_EXIT_DONE);
     cr_assert_eq(parse(&argc, &argv, WORDS("--version")), MG_EXIT_DONE);
 }
+
+Test(cli, whole_numbers_and_nothing_else) {
+    int64_t v = 0;
+    cr_expect(mg_cli_whole("12", 1, 20, &v) && v == 12);
+    cr_expect(mg_cli_whole("-3", -5, 20, &v) && v == -3);
+    static const char *const wrong[] = {"",  "x",  "1e3",        "12xyz",
+                                        "0", "21", "4294967297", "18446744073709551617"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        cr_expect(!mg_cli_whole(wrong[i], 1, 20, &v), "%s", wrong[i]);
+}

@@ -148,6 +148,7 @@ Test(dicom_app, png) {
         mg_png_free(&png);
     }
     cr_assert_eq(run("png --window=100,0 good.dcm out.png"), 2);
+    cr_assert_eq(run("png --window=100,50x good.dcm out.png"), 2);
     cr_assert_eq(run("png --window=100,1 good.dcm out.png"), 0);
 }
 
