@@ -37,10 +37,13 @@ static void summary(mg_page *page, const mg_report_train *r) {
     mg_page_raw(page, "</p>\n");
     if (best) {
         mg_page_raw(page, "<p>");
+        bool validated = !isnan(best->validation_loss);
         mg_page_format(page,
                        "The weights of epoch %d of %zu are kept: they have the lowest "
-                       "validation loss, %.4f.",
-                       r->best_epoch, r->epoch_count, best->validation_loss);
+                       "%s loss, %.4f%s.",
+                       r->best_epoch, r->epoch_count, validated ? "validation" : "training",
+                       validated ? best->validation_loss : best->train_loss,
+                       validated ? "" : " (there was no validation loss to go by)");
         if (r->stop_reason) mg_page_format(page, " Training ended: %s.", r->stop_reason);
         mg_page_raw(page, "</p>\n");
     }
