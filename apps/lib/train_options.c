@@ -7,7 +7,10 @@
 
 #include "apps/lib/preprocess_choice.h"
 #include "data/files.h"
+#include "dicom/writer.h"
 #include "tensor/json.h"
+
+enum { MOST_DRAWS = 10000000 };
 
 mg_train_options mg_train = {
     .validation_fraction = 0.15,
@@ -15,6 +18,7 @@ mg_train_options mg_train = {
     .width = 500,
     .window = "seed",
     .crop = "breast",
+    .margin = 0.01,
     .j2k_reduce = "off",
     .device = "cpu",
     .precision = "f32",
@@ -51,8 +55,12 @@ static const mg_cli_option options[] = {
     {"out", 'o', MG_CLI_STRING, T(out), "RUN", NULL, "folder for everything the run writes", 0, 0},
     {"csv", 0, MG_CLI_STRING, T(csv), "FILE", "train.csv", "table of images, in the data folder", 0,
      0},
+    {"images", 0, MG_CLI_STRING, T(images), "DIR", "found by the table's name",
+     "folder of the images that the table names", 0, 0},
     {"cache", 0, MG_CLI_STRING, T(cache), "DIR", "none",
      "keep prepared images here (apps/preprocess fills it too)", 0, 0},
+    {"full-content", 0, MG_CLI_FLAG, T(full_content), NULL, NULL,
+     "recognise cached images by all their bytes (as apps/preprocess --full-content)", 0, 0},
     {"split", 0, MG_CLI_STRING, T(split), "FILE", "made by --seed", "use this split.csv", 0, 0},
     {"validation", 0, MG_CLI_FLOAT, T(validation_fraction), "F", "0.15",
      "share of the patients kept for validation", 0, 0.9},
@@ -62,6 +70,8 @@ static const mg_cli_option options[] = {
      "grey window: centre +- width, DICOM's functions, or none", 0, 0},
     {"crop", 0, MG_CLI_CHOICE, T(crop), "breast|zero|none", "breast",
      "background: find the breast, drop zero rows and columns, keep", 0, 0},
+    {"margin", 0, MG_CLI_FLOAT, T(margin), "F", "0.01",
+     "kept around the breast, as a share of its length", 0, 1},
     {"j2k-reduce", 0, MG_CLI_STRING, T(j2k_reduce), "auto|off|N", "off",
      "decode JPEG 2000 at 1/2^N of its resolution; auto: what the network needs", 0, 0},
     {"imagenet-norm", 0, MG_CLI_FLAG, T(imagenet_norm), NULL, NULL,
@@ -79,7 +89,8 @@ static const mg_cli_option options[] = {
      "dropout before the classifier", -1, 0.99},
     {"stochastic-depth", 0, MG_CLI_FLOAT, T(stochastic_depth), "P", "0.2",
      "drop probability of the last block", -1, 0.99},
-    {"epochs", 'e', MG_CLI_INT, T(epochs), "N", "50", "stop after so many epochs", 1, 100000},
+    {"epochs", 'e', MG_CLI_INT, T(epochs), "N", "50",
+     "stop after so many epochs (may be changed when resuming)", 1, 100000},
     {"batch", 'b', MG_CLI_INT, T(batch_ids), "N", "8",
      "prediction ids (breasts) per step, all their images", 1, 4096},
     {"accumulate", 0, MG_CLI_INT, T(accumulate), "N", "1",
@@ -154,7 +165,7 @@ static const mg_cli_program program = {
     .description =
         "RUN receives config.json, split.csv, metrics.csv, train.log, TensorBoard events,\n"
         "best.safetensors, last.safetensors, report.html and plots. Ctrl-C finishes the step,\n"
-        "saves and ends; --resume goes on bit for bit.\n"
+        "saves and ends; --resume goes on bit for bit. --find-lr writes nothing.\n"
         "Exit status: 0 done, 1 failed, 2 wrong usage.",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
@@ -167,8 +178,9 @@ const mg_cli_program *mg_train_program(void) { return &program; }
  * differ when resuming. */
 static bool is_conduct(const char *name) {
     static const char *const names[] = {
-        "out",       "threads",   "workers", "memory",           "epochs", "resume",    "find-lr",
-        "no-report", "overwrite", "cache",   "checkpoint-steps", "device", "preprocess"};
+        "out",       "threads", "workers",    "memory",           "epochs",
+        "resume",    "find-lr", "no-report",  "checkpoint-steps", "cache",
+        "overwrite", "device",  "preprocess", "full-content"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(name, names[i]) == 0) return true;
     return false;
@@ -237,10 +249,14 @@ static mg_status load_config(const char *run, mg_error *err) {
     return s;
 }
 
+/* Of option o within a. */
+static const void *value_in(const mg_cli_option *o, const mg_train_options *a) {
+    return (const char *)a + ((const char *)o->target - (const char *)&mg_train);
+}
+
 static bool same_value(const mg_cli_option *o, const mg_train_options *a,
                        const mg_train_options *b) {
-    size_t at = (size_t)((const char *)o->target - (const char *)&mg_train);
-    const void *x = (const char *)a + at, *y = (const char *)b + at;
+    const void *x = value_in(o, a), *y = value_in(o, b);
     if (o->kind == MG_CLI_FLAG) return *(const bool *)x == *(const bool *)y;
     if (o->kind == MG_CLI_INT) return *(const int64_t *)x == *(const int64_t *)y;
     if (o->kind == MG_CLI_FLOAT)
@@ -250,40 +266,86 @@ static bool same_value(const mg_cli_option *o, const mg_train_options *a,
     return s == t || (s && t && strcmp(s, t) == 0);
 }
 
-/* The values of --out and --resume, which decide where the other defaults come from. */
-static const char *resumed_run(int argc, char **argv) {
-    const char *out = NULL;
-    bool resume = false;
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--resume") == 0 || strcmp(argv[i], "-r") == 0) resume = true;
-        if (strncmp(argv[i], "--out=", 6) == 0) out = argv[i] + 6;
-        if (i + 1 < argc && (strcmp(argv[i], "--out") == 0 || strcmp(argv[i], "-o") == 0))
-            out = argv[i + 1];
+static mg_train_options defaults; /* before any option was read */
+
+void mg_train_options_hash(char out[MG_HASH_TEXT]) {
+    static const char *const left_out[] = {"data", "csv", "images", "split"};
+    mg_dicom_sha256 hash;
+    mg_dicom_sha256_begin(&hash);
+    for (size_t i = 0; i < program.option_count; i++) {
+        const mg_cli_option *o = &options[i];
+        bool counts = !is_conduct(o->name) && !same_value(o, &mg_train, &defaults);
+        for (size_t k = 0; k < sizeof left_out / sizeof *left_out; k++)
+            if (strcmp(o->name, left_out[k]) == 0) counts = false;
+        if (!counts) continue;
+        char number[64] = "yes";
+        const char *text = number;
+        if (o->kind == MG_CLI_INT)
+            snprintf(number, sizeof number, "%lld", (long long)*(const int64_t *)o->target);
+        else if (o->kind == MG_CLI_FLOAT)
+            snprintf(number, sizeof number, "%.17g", *(const double *)o->target);
+        else if (o->kind >= MG_CLI_STRING) text = *(const char *const *)o->target;
+        mg_dicom_sha256_add(&hash, o->name, strlen(o->name) + 1);
+        mg_dicom_sha256_add(&hash, text ? text : "", strlen(text ? text : "") + 1);
     }
-    return resume ? out : NULL;
+    uint8_t digest[32];
+    mg_dicom_sha256_end(&hash, digest);
+    for (int i = 0; i < 16; i++) snprintf(out + 2 * i, 3, "%02x", digest[i]);
 }
 
-int mg_train_options_parse(int *argc, char ***argv) {
-    const char *run = resumed_run(*argc, *argv);
+/* What config.json says, and the command line over it; they must agree. MG_CLI_RUN or the exit
+ * code. */
+static int parse_resumed(const char *run, int *argc, char ***argv) {
     mg_error err = {0};
-    if (run && load_config(run, &err)) {
-        fprintf(stderr, "train: cannot resume %s: %s\n", run, err.message);
+    if (load_config(run, &err)) {
+        fprintf(stderr,
+                "train: cannot resume %s: %s\nA run that has not begun to train is started "
+                "without --resume.\n",
+                run, err.message);
         return MG_EXIT_FAILED;
     }
-    if (!run) mg_train.unfreeze = -1;
+    mg_train.config_epochs = mg_train.epochs;
     mg_train_options config = mg_train;
     int code = mg_cli_parse(&program, argc, argv);
     if (code != MG_CLI_RUN) return code;
-    if (!mg_train.data || !mg_train.out)
-        return mg_cli_usage_error(&program, "--data and --out are needed");
-    for (size_t i = 0; run && i < program.option_count; i++)
+    for (size_t i = 0; i < program.option_count; i++)
         if (!is_conduct(options[i].name) && !same_value(&options[i], &mg_train, &config))
             return mg_cli_usage_error(&program,
                                       "--%s differs from the run that is resumed; leave it "
                                       "out, or start a new run",
                                       options[i].name);
+    return MG_CLI_RUN;
+}
+
+int mg_train_options_parse(int *argc, char ***argv) {
+    defaults = mg_train;
+    mg_train.unfreeze = -1;
+    /* The parser itself finds out whether a run is resumed, however the options are written; then
+     * they are laid over that run's. */
+    int count = *argc;
+    char **words = *argv;
+    int code = mg_cli_parse(&program, &count, &words);
+    if (code != MG_CLI_RUN) return code;
+    if (mg_train.resume && mg_train.overwrite)
+        return mg_cli_usage_error(&program, "--resume and --overwrite do not go together");
+    if (mg_train.resume && mg_train.out) {
+        const char *run = mg_train.out;
+        mg_train = defaults;
+        code = parse_resumed(run, argc, argv);
+        if (code != MG_CLI_RUN) return code;
+    } else {
+        *argc = count;
+        *argv = words;
+    }
+    if (!mg_train.data || !mg_train.out)
+        return mg_cli_usage_error(&program, "--data and --out are needed");
     if (mg_train.unfreeze < 0) mg_train.unfreeze = mg_train.pretrained ? 7 : 0;
-    if (strcmp(mg_train.epoch_draws, "all") != 0 && atoi(mg_train.epoch_draws) < 1)
-        return mg_cli_usage_error(&program, "--epoch-draws takes a number or all");
+    mg_train.draws = 0;
+    if (strcmp(mg_train.epoch_draws, "all") != 0 &&
+        !mg_cli_whole(mg_train.epoch_draws, 1, MOST_DRAWS, &mg_train.draws))
+        return mg_cli_usage_error(&program,
+                                  "--epoch-draws: '%s' is neither a whole number from 1 to %d nor "
+                                  "all",
+                                  mg_train.epoch_draws, MOST_DRAWS);
     return MG_CLI_RUN;
 }

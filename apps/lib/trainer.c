@@ -15,8 +15,7 @@
 enum { MOST_PARTS = 4096 }; /* of a batch beyond --accumulate: 512 images each */
 
 mg_status mg_trainer_plan_epoch(const mg_trainer *t, int64_t epoch, mg_plan *out, mg_error *err) {
-    bool all = strcmp(mg_train.epoch_draws, "all") == 0;
-    int32_t draws = all ? t->group_count[0] : (int32_t)strtol(mg_train.epoch_draws, NULL, 10);
+    int32_t draws = mg_train.draws ? (int32_t)mg_train.draws : t->group_count[0];
     int32_t *drawn = malloc((size_t)draws * sizeof *drawn);
     if (!drawn) return mg_fail(err, MG_ERR_MEMORY, "out of memory");
     mg_sampling sampling = mg_train.class_weight ? MG_SAMPLE_SHUFFLE : MG_SAMPLE_BALANCED;
@@ -287,42 +286,50 @@ static mg_status write_epoch(mg_trainer *t, double train_loss, double loss, cons
     return s ? s : mg_events_flush(t->events, err);
 }
 
+/* True when the epochs asked for are done, which may be fewer than before the run was resumed. */
+static bool finish_at_limit(mg_trainer *t) {
+    if (t->state.epoch < mg_train.epochs) return false;
+    t->state.finished = true;
+    snprintf(t->stop_reason, sizeof t->stop_reason, "all %lld epochs done",
+             (long long)mg_train.epochs);
+    return true;
+}
+
 /* After the epoch's validation: best weights, schedule, state. */
 static mg_status close_epoch(mg_trainer *t, double train_loss, double loss, const mg_metrics *m,
                              mg_error *err) {
     mg_run_state *state = &t->state;
     mg_status s = write_epoch(t, train_loss, loss, m, err);
-    double watched = isnan(loss) ? train_loss : loss; /* no validation patients: watch training */
+    double watched = isnan(loss) ? train_loss : loss; /* nothing to validate: watch training */
     bool best = watched < state->best_loss;
     if (!s && best) {
         state->best_loss = watched;
         state->best_epoch = state->epoch + 1;
         t->card.best_epoch = (int)state->best_epoch;
-        t->card.validation_loss = watched;
+        t->card.validation_loss = loss;
         if (t->ema) mg_ema_swap(t->ema);
         s = mg_trainer_save_best(t, err);
         if (t->ema) mg_ema_swap(t->ema);
     }
     if (s) return s;
-    mg_trainer_say(t,
-                   "epoch %lld: train loss %.4f, validation loss %.4f, F1 %.3f, AUC %.3f, "
-                   "lr %.2g%s",
-                   (long long)state->epoch + 1, train_loss, loss, m->value[MG_METRIC_F1],
-                   m->value[MG_METRIC_ROC_AUC], state->lr, best ? "  (best so far)" : "");
+    char validation[96] = "no validation loss";
+    if (!isnan(loss))
+        snprintf(validation, sizeof validation, "validation loss %.4f, F1 %.3f, AUC %.3f", loss,
+                 m->value[MG_METRIC_F1], m->value[MG_METRIC_ROC_AUC]);
+    mg_trainer_say(t, "epoch %lld: train loss %.4f, %s, lr %.2g%s", (long long)state->epoch + 1,
+                   train_loss, validation, state->lr, best ? "  (best so far)" : "");
     state->lr = mg_plateau_step(&state->plateau, watched, state->lr);
     bool stop = mg_early_stop_step(&state->stop, watched);
     state->epoch++;
     state->next_batch = 0;
     state->loss_sum = 0;
     state->images = state->bad = 0;
-    if (stop || state->epoch >= mg_train.epochs) {
+    if (stop) {
         state->finished = true;
-        if (stop)
-            snprintf(t->stop_reason, sizeof t->stop_reason, "no improvement by %g for %d epochs",
-                     state->stop.min_delta, state->stop.patience);
-        else
-            snprintf(t->stop_reason, sizeof t->stop_reason, "all %lld epochs done",
-                     (long long)mg_train.epochs);
+        snprintf(t->stop_reason, sizeof t->stop_reason, "no improvement by %g for %d epochs",
+                 state->stop.min_delta, state->stop.patience);
+    } else {
+        finish_at_limit(t);
     }
     return mg_trainer_save_last(t, err);
 }
@@ -332,6 +339,7 @@ mg_status mg_trainer_run(mg_trainer *t, mg_error *err) {
     if (t->state.finished && t->state.epoch < mg_train.epochs &&
         t->state.stop.waited < t->state.stop.patience)
         t->state.finished = false; /* resumed with more --epochs */
+    if (!t->state.finished && finish_at_limit(t)) s = mg_trainer_save_last(t, err);
     while (!s && !t->state.finished) {
         s = train_epoch(t, err);
         if (s) break;

@@ -26,7 +26,7 @@ typedef struct mg_run_state {
     int64_t step;       /* optimizer steps since the start */
     double loss_sum;    /* of this epoch's images so far */
     int64_t images, bad;
-    double best_loss;
+    double best_loss;   /* of validation; of training where there is no validation */
     int64_t best_epoch; /* counted from 1; 0: none yet */
     double lr;
     mg_plateau plateau;
@@ -64,8 +64,12 @@ typedef struct mg_trainer {
     mg_late_loss late;
     mg_metrics_csv *csv;
     mg_events *events;
-    FILE *log;
-    char start[160], stop_reason[96]; /* for the report */
+    FILE *log; /* train.log; until the folder is taken, memory: early, early_size */
+    char *early;
+    size_t early_size;
+    int lock;                                                /* of the folder; -1: none */
+    char config_hash[MG_HASH_TEXT], data_hash[MG_HASH_TEXT]; /* what a resumed run must match */
+    char start[160], stop_reason[96];                        /* for the report */
 } mg_trainer;
 
 /* trainer_setup.c */
@@ -75,6 +79,21 @@ void mg_trainer_destroy(mg_trainer *t);
 mg_loader_options mg_trainer_loader(const mg_trainer *t, const mg_plan *plan);
 /* Of training images; NULL: none. */
 const mg_augment_settings *mg_trainer_augment(const mg_trainer *t);
+
+/* trainer_data.c: table, split, validation set. Writes nothing. */
+mg_status mg_trainer_open_data(mg_trainer *t, mg_error *err);
+/* 128 bits over ids, labels, sides of the split and sizes of the files, in the table's order. */
+void mg_trainer_data_hash(const mg_trainer *t, char out[MG_HASH_TEXT]);
+
+/* trainer_folder.c: nothing in RUN changes before everything else was opened. */
+/* Refuses a folder that another process trains in, and one with a run that was not meant. */
+mg_status mg_trainer_enter_folder(mg_trainer *t, mg_error *err);
+/* Makes the folder this run's: an older run's files go, split.csv and config.json are written,
+ * tables and log opened. */
+mg_status mg_trainer_take_folder(mg_trainer *t, mg_error *err);
+void mg_trainer_leave_folder(mg_trainer *t);
+/* RUN/name, in a static buffer: use at once. */
+const char *mg_trainer_path(const char *name);
 /* A line to RUN/train.log (with the time) and to stderr. */
 void mg_trainer_say(mg_trainer *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -84,8 +103,6 @@ mg_status mg_trainer_save_best(mg_trainer *t, mg_error *err);
 mg_status mg_trainer_restore(mg_trainer *t, const char *path, mg_error *err);
 /* Only the network, from best.safetensors. */
 mg_status mg_trainer_load_best(mg_trainer *t, mg_error *err);
-/* RUN/name, in a static buffer: use at once. */
-const char *mg_trainer_path(const char *name);
 
 /* trainer.c */
 mg_status mg_trainer_run(mg_trainer *t, mg_error *err);

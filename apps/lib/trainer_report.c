@@ -194,8 +194,10 @@ static mg_status assess_and_write(mg_trainer *t, const double *probability, mg_e
 mg_status mg_trainer_report(mg_trainer *t, mg_error *err) {
     mg_status s = mg_trainer_load_best(t, err);
     if (s) return s;
-    mg_trainer_say(t, "best weights: epoch %d, loss %.4f", t->card.best_epoch,
-                   t->card.validation_loss);
+    bool validated = !isnan(t->card.validation_loss);
+    mg_trainer_say(t, "best weights: epoch %d, %s loss %.4f", t->card.best_epoch,
+                   validated ? "validation" : "training",
+                   validated ? t->card.validation_loss : t->state.best_loss);
     if (!t->group_count[1]) {
         mg_trainer_say(t, "no validation patients: no report");
         return MG_OK;

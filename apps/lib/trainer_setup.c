@@ -1,91 +1,12 @@
-/* trainer_setup.c: opening data, network and files of a run. */
+/* trainer_setup.c: opening data, network and optimizer of a run. */
 #include <math.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "apps/lib/preprocess_choice.h"
-#include "apps/lib/progress.h"
 #include "apps/lib/trainer.h"
 #include "data/files.h"
-#include "tensor/atomic_file.h"
-
-void mg_trainer_say(mg_trainer *t, const char *format, ...) {
-    va_list args;
-    char line[700];
-    va_start(args, format);
-    vsnprintf(line, sizeof line, format, args);
-    va_end(args);
-    fprintf(stderr, "%s\n", line);
-    if (!t->log) return;
-    char when[32];
-    time_t now = time(NULL);
-    struct tm parts;
-    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", localtime_r(&now, &parts));
-    fprintf(t->log, "%s  %s\n", when, line);
-    fflush(t->log);
-}
-
-const char *mg_trainer_path(const char *name) {
-    static char path[4096];
-    snprintf(path, sizeof path, "%s/%s", mg_train.out, name);
-    return path;
-}
-
-static mg_status open_data(mg_trainer *t, mg_error *err) {
-    mg_manifest_options from = {.data = mg_train.data,
-                                .csv = mg_train.csv,
-                                .labels = true,
-                                .missing = mg_train.strict ? MG_MISSING_ERROR : MG_MISSING_KEEP};
-    mg_status s = mg_manifest_read(&from, &t->manifest, err);
-    if (s) return s;
-    const char *split = mg_train.split ? mg_train.split : mg_trainer_path("split.csv");
-    if (mg_train.split || (mg_train.resume && mg_is_file(split)))
-        s = mg_split_read(&t->manifest, split, &t->split, err);
-    else
-        s = mg_split_make(&t->manifest, mg_train.validation_fraction, (uint64_t)mg_train.seed,
-                          &t->split, err);
-    if (!s) s = mg_split_write(&t->manifest, &t->split, mg_trainer_path("split.csv"), err);
-    for (int side = 0; side < 2 && !s; side++)
-        s = mg_split_groups(&t->manifest, &t->split, side, &t->groups[side], &t->group_count[side],
-                            err);
-    if (s) return s;
-    if (!t->group_count[0])
-        return mg_fail(err, MG_ERR_ARG, "%s: no patients left for training", mg_train.data);
-    t->class_weight[0] = t->class_weight[1] = 1;
-    if (mg_train.class_weight)
-        mg_class_weights(&t->manifest, t->groups[0], t->group_count[0], t->class_weight);
-    int64_t positive = 0;
-    for (int32_t i = 0; i < t->group_count[0]; i++)
-        positive += t->manifest.group[t->groups[0][i]].cancer == 1;
-    t->card.prevalence = (double)positive / t->group_count[0];
-    if (!positive || positive == t->group_count[0])
-        mg_trainer_say(t, "warning: all training breasts are %s; nothing can be learned from them",
-                       positive ? "positive" : "negative");
-    return MG_OK;
-}
-
-/* The validation set that drives plateau and stopping: all positives, as many negatives. */
-static mg_status plan_validation(mg_trainer *t, mg_error *err) {
-    int32_t n = t->group_count[1], chosen = 0, images = 0;
-    if (!n) return MG_OK;
-    int32_t *set = malloc((size_t)n * sizeof *set);
-    int32_t *list = malloc((size_t)t->manifest.image_count * sizeof *list);
-    mg_status s = set && list ? mg_sampler_balanced_set(&t->manifest, t->groups[1], n,
-                                                        (uint64_t)mg_train.seed, set, &chosen, err)
-                              : mg_fail(err, MG_ERR_MEMORY, "out of memory");
-    for (int32_t i = 0; i < chosen && !s; i++) {
-        const mg_manifest_group *g = &t->manifest.group[set[i]];
-        for (int32_t k = 0; k < g->count; k++)
-            list[images++] = t->manifest.group_image[g->first + k];
-    }
-    if (!s && images) s = mg_plan_images(&t->manifest, list, images, 8, &t->validation_plan, err);
-    free(set);
-    free(list);
-    return s;
-}
 
 mg_loader_options mg_trainer_loader(const mg_trainer *t, const mg_plan *plan) {
     int workers = (int)(mg_train.workers ? mg_train.workers : mg_train.threads);
@@ -112,6 +33,7 @@ static mg_status fill_card(mg_trainer *t, mg_error *err) {
     mg_status s = mg_window_from_name(mg_train.window, &c->input.window, err);
     if (!s) s = mg_crop_from_name(mg_train.crop, &c->input.crop, err);
     if (!s) s = mg_reduce_from_name(mg_train.j2k_reduce, &c->input.reduce, err);
+    c->input.margin = (float)mg_train.margin;
     c->imagenet_norm = mg_train.imagenet_norm;
     mg_aggregation_parse(mg_train.aggregation, &c->aggregation);
     c->image_threshold = c->breast_threshold = c->patient_threshold = 0.5;
@@ -245,56 +167,30 @@ static mg_status check_memory(mg_trainer *t, mg_error *err) {
     return MG_OK;
 }
 
-static const char *const columns[] = {"epoch",      "train_loss", "val_loss",    "val_precision",
-                                      "val_recall", "val_f1",     "val_roc_auc", "lr",
-                                      "images",     "bad"};
-
-static mg_status open_files(mg_trainer *t, mg_error *err) {
-    int64_t keep = mg_train.resume ? t->state.epoch : -1; /* finished epochs; rows count from 1 */
-    t->csv = mg_metrics_csv_open(mg_trainer_path("metrics.csv"), columns,
-                                 sizeof columns / sizeof *columns, keep, err);
-    if (!t->csv) return err->code;
-    t->events = mg_events_open(mg_trainer_path("events.out.tfevents.mammograd"), keep,
-                               (double)time(NULL), err);
-    return t->events ? MG_OK : err->code;
+static void set_augmentation(mg_trainer *t) {
+    t->augment = mg_augment_defaults();
+    t->augment.rotation = (float)mg_train.rotation;
+    t->augment.translation = (float)mg_train.translation;
+    t->augment.scale_low = (float)mg_train.scale_low;
+    t->augment.shear = (float)mg_train.shear;
+    t->augment.contrast = (float)mg_train.contrast;
+    t->augment.brightness = (float)mg_train.brightness;
+    t->augment.gamma = (float)mg_train.gamma;
 }
 
-mg_status mg_trainer_create(mg_trainer *t, mg_error *err) {
-    *t = (mg_trainer){0};
-    mg_status s = mg_make_folders(mg_train.out, err);
-    if (s) return s;
-    bool exists = mg_is_file(mg_trainer_path("last.safetensors"));
-    if (exists && !mg_train.resume && !mg_train.overwrite && !mg_train.find_lr)
-        return mg_fail(err, MG_ERR_ARG,
-                       "%s holds a run already: --resume goes on with it, "
-                       "--overwrite starts afresh",
-                       mg_train.out);
-    mg_atomic_remove_leftovers(mg_train.out); /* of a run that was killed */
-    t->log = fopen(mg_trainer_path("train.log"), mg_train.resume ? "a" : "w");
-    if (!t->log)
-        return mg_fail(err, MG_ERR_IO, "%s: cannot be written", mg_trainer_path("train.log"));
-    s = fill_card(t, err);
-    if (!s) s = open_data(t, err);
-    if (!s) s = plan_validation(t, err);
-    if (!s && mg_train.cache) {
-        t->cache = mg_cache_open(mg_train.cache, &t->card.input, NULL, err);
-        if (!t->cache) s = err->code;
-    }
-    if (s) return s;
-    if (!mg_train.no_augment) {
-        t->augment = mg_augment_defaults();
-        t->augment.rotation = (float)mg_train.rotation;
-        t->augment.translation = (float)mg_train.translation;
-        t->augment.scale_low = (float)mg_train.scale_low;
-        t->augment.shear = (float)mg_train.shear;
-        t->augment.contrast = (float)mg_train.contrast;
-        t->augment.brightness = (float)mg_train.brightness;
-        t->augment.gamma = (float)mg_train.gamma;
-    }
+static mg_status open_cache(mg_trainer *t, mg_error *err) {
+    mg_cache_options options = {.full_content = mg_train.full_content};
+    if (!mg_train.cache) return MG_OK;
+    t->cache = mg_cache_open(mg_train.cache, &t->card.input, &options, err);
+    return t->cache ? MG_OK : err->code;
+}
+
+/* Threads and device. */
+static mg_status open_machine(mg_trainer *t, bool *bf16, mg_error *err) {
     t->pool = mg_pool_create((int)mg_train.threads);
     mg_device device;
     const mg_device_plugin *plugin;
-    s = mg_device_open(mg_train.device, &device, &plugin, err);
+    mg_status s = mg_device_open(mg_train.device, &device, &plugin, err);
     if (s) return s;
     t->ctx = t->pool ? mg_context_create(device, MG_F32, t->pool, 0) : NULL;
     if (!t->ctx) return mg_fail(err, MG_ERR_MEMORY, "out of memory");
@@ -311,24 +207,36 @@ mg_status mg_trainer_create(mg_trainer *t, mg_error *err) {
         plugin->describe(text, sizeof text);
         mg_trainer_say(t, "device: %s", text);
     }
+    *bf16 = precision == 2 && !plugin;
     t->ctx->seed = (uint64_t)mg_train.seed;
     mg_train.threads = mg_pool_threads(t->pool);
-    s = create_network(t, err);
+    return MG_OK;
+}
+
+mg_status mg_trainer_create(mg_trainer *t, mg_error *err) {
+    *t = (mg_trainer){.lock = -1};
+    bool bf16 = false;
+    mg_status s = mg_trainer_enter_folder(t, err);
+    if (!s) s = fill_card(t, err);
+    if (!s) s = mg_trainer_open_data(t, err);
+    if (!s) s = open_cache(t, err);
+    if (s) return s;
+    if (!mg_train.no_augment) set_augmentation(t);
+    mg_train_options_hash(t->config_hash);
+    mg_trainer_data_hash(t, t->data_hash);
+    s = open_machine(t, &bf16, err);
+    if (!s) s = create_network(t, err);
     if (!s) s = create_optimizer(t, err);
-    if (!s) t->net->bf16 = precision == 2 && !plugin;
+    if (!s) t->net->bf16 = bf16;
     if (!s) mg_efficientnet_fold(t->ctx, t->net, 0, MG_STAGE_CLASSIFIER);
     if (!s) s = check_memory(t, err);
-    if (!s && mg_train.resume && exists)
+    if (!s && mg_train.resume && mg_is_file(mg_trainer_path("last.safetensors")))
         s = mg_trainer_restore(t, mg_trainer_path("last.safetensors"), err);
-    if (!s && !mg_train.find_lr) s = open_files(t, err);
-    if (!s && !mg_train.resume && !mg_train.find_lr)
-        s = mg_train_options_save(mg_trainer_path("config.json"), err);
+    if (!s && !mg_train.find_lr) s = mg_trainer_take_folder(t, err);
     return s;
 }
 
 void mg_trainer_destroy(mg_trainer *t) {
-    mg_metrics_csv_close(t->csv);
-    if (t->events) mg_events_close(t->events, NULL);
     if (t->late.device) t->ctx->memory->free(t->late.device);
     free(t->late.images);
     mg_ema_destroy(t->ema);
@@ -342,6 +250,6 @@ void mg_trainer_destroy(mg_trainer *t) {
     for (int side = 0; side < 2; side++) free(t->groups[side]);
     mg_split_free(&t->split);
     mg_manifest_free(&t->manifest);
-    if (t->log) fclose(t->log);
+    mg_trainer_leave_folder(t);
     *t = (mg_trainer){0};
 }

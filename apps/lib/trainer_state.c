@@ -20,6 +20,8 @@ static char *state_to_json(const mg_trainer *t, mg_error *err) {
     const mg_run_state *s = &t->state;
     mg_json_writer *w = mg_json_writer_create(0);
     mg_json_begin_object(w);
+    mg_json_key(w, "config_hash"), mg_json_string(w, t->config_hash);
+    mg_json_key(w, "data_hash"), mg_json_string(w, t->data_hash);
     mg_json_key(w, "epoch"), mg_json_integer(w, s->epoch);
     mg_json_key(w, "next_batch"), mg_json_integer(w, s->next_batch);
     mg_json_key(w, "step"), mg_json_integer(w, s->step);
@@ -150,17 +152,42 @@ static mg_status load_network(mg_trainer *t, const mg_weights *file, mg_error *e
     return s;
 }
 
+/* Weights belong to the options and the data they were trained with. Older versions kept no
+ * hashes. */
+static mg_status check_hashes(const mg_trainer *t, const mg_json *root, mg_error *err) {
+    const char *config = mg_json_get_string(root, "config_hash");
+    const char *data = mg_json_get_string(root, "data_hash");
+    if (config && strcmp(config, t->config_hash) != 0)
+        return mg_fail(err, MG_ERR_ARG,
+                       "%s: last.safetensors is of a run with other options than config.json says; "
+                       "put back the config.json it began with, or start anew with --overwrite",
+                       mg_train.out);
+    if (data && strcmp(data, t->data_hash) != 0)
+        return mg_fail(err, MG_ERR_ARG,
+                       "the data in %s are not those that %s began with: ids, labels, files or "
+                       "split.csv were changed; put them back as they were, or start a new run "
+                       "(another --out, or --overwrite)",
+                       mg_train.data, mg_train.out);
+    return MG_OK;
+}
+
+/* The loss in the file's own card: best_loss may be one of training. */
+static mg_status read_card(mg_trainer *t, const mg_weights *file, mg_error *err) {
+    const char *text = mg_weights_metadata(file, "mammograd");
+    mg_card card;
+    mg_status s = text ? mg_card_from_json(text, &card, err) : MG_OK;
+    if (s || !text) return s;
+    t->card.best_epoch = card.best_epoch;
+    t->card.validation_loss = card.validation_loss;
+    return MG_OK;
+}
+
 mg_status mg_trainer_load_best(mg_trainer *t, mg_error *err) {
     mg_weights *file = mg_weights_open(mg_trainer_path("best.safetensors"), err);
     if (!file) return err->code;
     t->net->bf16 = false; /* what is reported is what apps/predict will say */
     mg_status s = load_network(t, file, err);
-    mg_card card;
-    const char *text = mg_weights_metadata(file, "mammograd");
-    if (!s && text && !(s = mg_card_from_json(text, &card, err))) {
-        t->card.best_epoch = card.best_epoch;
-        t->card.validation_loss = card.validation_loss;
-    }
+    if (!s) s = read_card(t, file, err);
     mg_weights_close(file);
     return s;
 }
@@ -170,16 +197,16 @@ mg_status mg_trainer_restore(mg_trainer *t, const char *path, mg_error *err) {
     if (!file) return err->code;
     const char *text = mg_weights_metadata(file, "mammograd_run");
     mg_json_document *document = text ? mg_json_parse(text, strlen(text), err) : NULL;
-    mg_status s = document ? load_network(t, file, err)
+    mg_status s = document ? check_hashes(t, mg_json_root(document), err)
                            : mg_fail(err, MG_ERR_FORMAT, "%s holds no run to resume", path);
+    if (!s) s = load_network(t, file, err);
+    if (!s) s = read_card(t, file, err);
     extras e = {0};
     if (!s) s = extras_list(t, &e, err);
     for (int i = 0; i < e.count && !s; i++)
         s = mg_state_load_extra(file, e.name[i], e.tensor[i], err);
     if (!s) {
         state_from_json(t, mg_json_root(document));
-        t->card.best_epoch = (int)t->state.best_epoch;
-        t->card.validation_loss = isfinite(t->state.best_loss) ? t->state.best_loss : NAN;
         mg_trainer_say(t, "resumed %s: epoch %lld, batch %lld, step %lld", mg_train.out,
                        (long long)t->state.epoch + 1, (long long)t->state.next_batch,
                        (long long)t->state.step);

@@ -1,32 +1,11 @@
 /* apps/train as a user meets it: a small run, the same bytes for any thread count, kill -9 and
  * Ctrl-C at any moment, bad files, contradictions, a full disk. */
-#include <criterion/criterion.h>
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "tensor/rng.h"
-#include "tests/apps/programs.h"
-
-#define SMALL                                                                                      \
-    "--arch pico --height 64 --width 48 --epochs 3 --epoch-draws 8 --batch 4 --validation 0.4 "    \
-    "--lr 0.003 --bootstrap 50 --workers 1"
-
-static char *phantom(char *folder) {
-    cr_assert_eq(shell("%s/phantom %s/phantom --patients 8 --size 208x256 --seed 3 --quiet 2>&1",
-                       apps_folder(), folder),
-                 0);
-    return folder;
-}
-
-static int train(const char *folder, const char *run, const char *options) {
-    return shell("%s/train --data %s/phantom --out %s/%s " SMALL " %s >%s/%s.out 2>&1",
-                 apps_folder(), folder, folder, run, options, folder, run);
-}
-
-static void cat_if(bool failed, const char *folder, const char *run) {
-    if (failed) shell("cat %s/%s.out >&2", folder, run);
-}
+#include "tests/apps/train_runs.h"
 
 Test(train, same_bytes_for_any_thread_count, .timeout = 120) {
     char *folder = phantom(scratch_folder());
@@ -131,16 +110,33 @@ Test(train, killed_and_resumed, .timeout = 180) {
 }
 Test(train, interrupted_and_resumed, .timeout = 180) { killed_run_equals_whole_run(SIGINT, 3, 2); }
 
+/* Exit code and message of a start on data that are there. */
+static void refused(const char *folder, const char *options, int code, const char *message) {
+    cr_expect_eq(train(folder, "r", options), code, "%s", options);
+    char *said = slurp(folder, "r.out", NULL);
+    cr_expect(said && strstr(said, message), "%s: %s", options, said);
+    free(said);
+    cr_expect_neq(shell("test -e %s/r", folder), 0, "%s: the folder was made", options);
+}
+
 Test(train, wrong_usage_says_what_to_do, .timeout = 60) {
-    char *folder = scratch_folder();
+    char *folder = phantom(scratch_folder());
     cr_assert_eq(shell("%s/train 2>%s/e", apps_folder(), folder), 2);
     cr_assert_eq(shell("grep -q -- '--data and --out' %s/e", folder), 0);
     cr_assert_eq(shell("%s/train --help | grep -q 'Usage: train'", apps_folder()), 0);
-    cr_assert_eq(shell("%s/train --data /nowhere --out %s/r 2>%s/e", apps_folder(), folder, folder),
-                 1);
-    cr_assert_eq(shell("grep -q /nowhere %s/e", folder), 0);
-    cr_assert_eq(
-        shell("%s/train --data x --out %s/r --arch b9 2>%s/e", apps_folder(), folder, folder), 1);
+    refused(folder, "--data /nowhere", 1, "/nowhere");
+    refused(folder, "--arch b9", 1, "--arch b9: known are b0 ... b7 and pico");
+    refused(folder, "--pretrained /no.pth", 1, "/no.pth");
+    refused(folder, "--memory 0.000001", 1, "a smaller --batch");
+    refused(folder, "--split /no.csv", 1, "/no.csv");
+    refused(folder, "--resume", 1, "without --resume");
+    refused(folder, "--resume --overwrite", 2, "do not go together");
+    static const char *const draws[] = {"1e3", "12xyz", "4294967297", "0", "-3", "x", "''"};
+    for (size_t i = 0; i < sizeof draws / sizeof *draws; i++) {
+        char option[64];
+        snprintf(option, sizeof option, "--epoch-draws %s", draws[i]);
+        refused(folder, option, 2, "is neither a whole number from 1 to");
+    }
     shell("rm -rf %s", folder);
 }
 
@@ -180,17 +176,6 @@ Test(train, full_disk_keeps_the_last_checkpoint, .timeout = 60) {
     cr_assert_eq(code, 1);
     cr_assert_eq(shell("cmp -s %s/before %s/r/last.safetensors", folder, folder), 0);
     cr_assert_eq(shell("grep -q 'File too large\\|No space\\|too large' %s/e", folder), 0);
-    shell("rm -rf %s", folder);
-}
-
-Test(train, range_test_restores_and_prints_a_curve, .timeout = 120) {
-    char *folder = phantom(scratch_folder());
-    cr_assert_eq(shell("%s/train --data %s/phantom --out %s/lr " SMALL
-                       " --find-lr >%s/curve 2>%s/e",
-                       apps_folder(), folder, folder, folder, folder),
-                 0);
-    cr_assert_eq(shell("head -1 %s/curve | grep -q '^learning_rate,smoothed_loss$'", folder), 0);
-    cr_assert_eq(shell("test $(wc -l < %s/curve) -gt 20", folder), 0);
     shell("rm -rf %s", folder);
 }
 
