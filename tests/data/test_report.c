@@ -194,6 +194,27 @@ Test(report, prediction) {
     free(path);
 }
 
+/* Where there was no validation loss the training loss decided which weights are kept. */
+Test(report, training_without_a_validation_loss) {
+    mg_report_train r;
+    mg_report_predict p;
+    mg_error err = {0};
+    report_sample(&r, &p);
+    mg_report_epoch epoch = {.epoch = 1,
+                             .train_loss = 0.25,
+                             .validation_loss = (double)NAN,
+                             .learning_rate = 0.001,
+                             .validation_f1 = (double)NAN};
+    r.epochs = &epoch, r.epoch_count = 1, r.best_epoch = 1;
+    char *path = in_folder("train.html");
+    cr_assert_eq(mg_report_write_train(path, &r, &err), MG_OK, "%s", err.message);
+    char *html = read_page(path);
+    cr_expect(strstr(html, "lowest training loss, 0.2500 (there was no validation loss"));
+    cr_expect_null(strstr(html, "loss, nan"));
+    free(html);
+    free(path);
+}
+
 Test(report, an_empty_run_is_still_a_page) {
     mg_report_train t = {0};
     mg_report_predict p = {0};
