@@ -58,6 +58,12 @@ mg_dicom_status mg_dicom_jls_encode(const void *samples, const mg_dicom_codec_fr
         (f->samples != 1 && f->samples != 3) ||
         !mg_dicom_mul((uint64_t)f->rows * f->columns, (uint64_t)f->samples, &n) || n == 0)
         return mg_dicom_fail(err, MG_DICOM_ERR_ARG, 0, "JPEG-LS cannot code this kind of frame");
+    /* ISO 14495-1 C.2.4.1.1; CharLS asserts it. */
+    int most = ((1 << precision) - 1) / 2 < 255 ? ((1 << precision) - 1) / 2 : 255;
+    if (near > most)
+        return mg_dicom_fail(err, MG_DICOM_ERR_ARG, 0,
+                             "near is %d, but JPEG-LS samples of %d bits take at most %d", near,
+                             precision, most);
     int bytes = precision <= 8 ? 1 : 2;
     void *raw = masked_copy(samples, f, precision, n);
     charls_jpegls_encoder *e = raw ? charls_jpegls_encoder_create() : NULL;

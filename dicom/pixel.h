@@ -27,6 +27,7 @@ typedef struct mg_dicom_frames {
     mg_dicom_image image;
     uint32_t located;     /* frames that the pixel data has; those behind are missing */
     mg_dicom_span *spans; /* of encapsulated pixel data */
+    uint32_t end;         /* the fragment behind the last frame's last one */
     bool full_422;        /* native: said to be 4:2:2, but the length is that of full colour */
     uint32_t noted;       /* deviations that were reported already, one bit each */
 } mg_dicom_frames;
@@ -81,6 +82,8 @@ void mg_dicom_mask_samples(void *samples, size_t n, int word_bytes, int shift, i
 /* Whether a value of `precision` bits lies outside what `bits` bits can hold. */
 bool mg_dicom_samples_exceed(const void *samples, size_t n, int word_bytes, int precision, int bits,
                              bool is_signed);
+/* The fewest bits that hold every value of whole words, the sign included. */
+int mg_dicom_samples_bits(const void *samples, size_t n, int word_bytes, bool is_signed);
 /* Limits values of `precision` bits to what `bits` bits can hold. */
 void mg_dicom_clamp_samples(void *samples, size_t n, int word_bytes, int precision, int bits,
                             bool is_signed);

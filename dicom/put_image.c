@@ -4,6 +4,7 @@
 
 #include "dicom/dataset.h"
 #include "dicom/encode.h"
+#include "dicom/pixel.h"
 
 typedef enum coding {
     NATIVE,
@@ -135,6 +136,50 @@ static mg_dicom_status encode_frame(coding how, const mg_dicom_image *image, con
     }
 }
 
+/* The text of an element that was put, without the blanks at its end, before `behind`. */
+static void put_joined(mg_dicom_dataset *s, uint32_t tag, const char *before, const char *behind,
+                       uint64_t skip) {
+    const mg_dicom_node *node = mg_dicom_node_find(s, tag);
+    uint64_t n = node && node->bytes ? node->size : 0;
+    while (n > skip && (node->bytes[n - 1] == ' ' || node->bytes[n - 1] == 0)) n--;
+    if (n > skip + 10000) n = skip; /* no list of a few codes */
+    size_t room = (size_t)n + strlen(before) + strlen(behind) + 1;
+    char *text = malloc(room);
+    if (!text) {
+        mg_dicom_fail(&s->root->error, MG_DICOM_ERR_MEMORY, 0, "out of memory for a data set");
+        return;
+    }
+    const char *old = n > skip ? (const char *)node->bytes + skip : "";
+    snprintf(text, room, "%s%.*s%s", before, n > skip ? (int)(n - skip) : 0, old, behind);
+    mg_dicom_put_text(s, tag, text);
+    free(text);
+}
+
+static bool has_text(const mg_dicom_dataset *s, uint32_t tag) {
+    const mg_dicom_node *node = mg_dicom_node_find(s, tag);
+    return node && node->bytes && node->size && node->bytes[0] != ' ' && node->bytes[0] != 0;
+}
+
+/* PS3.3 C.7.6.1.1.5: ratios and methods of all lossy steps in their order. A data set that names
+ * ratios without methods, or the reverse, has nothing that the new pair could continue. */
+static void note_lossy(mg_dicom_dataset *s, const char *ratio, const char *method) {
+    bool more = has_text(s, 0x00282112) && has_text(s, 0x00282114);
+    char last[40];
+    if (!more) {
+        mg_dicom_remove(s, 0x00282112);
+        mg_dicom_remove(s, 0x00282114);
+    }
+    mg_dicom_put_text(s, 0x00282110, "01");
+    snprintf(last, sizeof last, "%s%s", more ? "\\" : "", ratio);
+    put_joined(s, 0x00282112, "", last, 0);
+    snprintf(last, sizeof last, "%s%s", more ? "\\" : "", method);
+    put_joined(s, 0x00282114, "", last, 0);
+    if (!has_text(s, 0x00080008)) return;
+    const mg_dicom_node *type = mg_dicom_node_find(s, 0x00080008);
+    const uint8_t *slash = memchr(type->bytes, '\\', (size_t)type->size);
+    put_joined(s, 0x00080008, "DERIVED", "", slash ? (uint64_t)(slash - type->bytes) : type->size);
+}
+
 static mg_dicom_status put_encoded(mg_dicom_dataset *s, coding how, const mg_dicom_image *image,
                                    const uint8_t *stored, uint64_t frame_bytes,
                                    const mg_dicom_encode_options *o, const char *uid,
@@ -153,11 +198,10 @@ static mg_dicom_status put_encoded(mg_dicom_dataset *s, coding how, const mg_dic
         status = mg_dicom_put_fragments(s, uid, (const uint8_t *const *)fragments, sizes,
                                         image->frames, err);
     if (status == MG_DICOM_OK && (how == JPEG_LS_NEAR || how == JPEG_2000_LOSSY)) {
-        bool ls = how == JPEG_LS_NEAR;
-        mg_dicom_put_text(s, 0x00282110, "01");
-        mg_dicom_put_format(s, 0x00282112, "%.4g",
-                            (double)frame_bytes * image->frames / (double)(total ? total : 1));
-        mg_dicom_put_text(s, 0x00282114, ls ? "ISO_14495_1" : "ISO_15444_1");
+        char ratio[32];
+        snprintf(ratio, sizeof ratio, "%.4g",
+                 (double)frame_bytes * image->frames / (double)(total ? total : 1));
+        note_lossy(s, ratio, how == JPEG_LS_NEAR ? "ISO_14495_1" : "ISO_15444_1");
     }
     for (uint32_t i = 0; fragments && i < image->frames; i++) free(fragments[i]);
     free(fragments);
@@ -191,30 +235,48 @@ static bool sensible(const mg_dicom_image *i) {
            i->bits_stored <= i->bits_allocated && i->photometric[0];
 }
 
+static bool count_samples(const mg_dicom_image *i, uint64_t *frame_samples, uint64_t *samples) {
+    uint64_t bytes;
+    return sensible(i) &&
+           mg_dicom_mul((uint64_t)i->rows * i->columns, (uint64_t)i->samples, frame_samples) &&
+           mg_dicom_mul(*frame_samples, i->frames, samples) &&
+           mg_dicom_mul(*samples, (uint64_t)i->word_bytes, &bytes) && bytes <= SIZE_MAX;
+}
+
+int mg_dicom_bits_needed(const mg_dicom_image *image, const void *stored) {
+    uint64_t frame_samples, samples;
+    if (!image || !stored || !count_samples(image, &frame_samples, &samples)) return 0;
+    int bits = mg_dicom_samples_bits(stored, samples, image->word_bytes, image->is_signed);
+    return bits > image->bits_stored ? bits : image->bits_stored;
+}
+
 mg_dicom_status mg_dicom_put_image(mg_dicom_dataset *s, const mg_dicom_image *image,
                                    const void *stored, const mg_dicom_encode_options *options,
                                    mg_dicom_error *err) {
     mg_dicom_encode_options o = options ? *options : (mg_dicom_encode_options){0};
     const char *uid = o.transfer_syntax ? o.transfer_syntax : "1.2.840.10008.1.2.1";
     coding how = coding_of(uid);
-    uint64_t frame_samples, samples, bytes;
+    uint64_t frame_samples, samples;
     if (!s) return mg_dicom_fail(err, MG_DICOM_ERR_MEMORY, 0, "out of memory for a data set");
     if (how == CODINGS)
         return mg_dicom_fail(err, MG_DICOM_ERR_UNSUPPORTED, 0,
                              "no encoder for transfer syntax %s: use implicit, explicit or deflated"
                              " little endian, .4.70, .4.80, .4.81, .4.90, .4.91 or .5",
                              uid);
-    if (!sensible(image) ||
-        !mg_dicom_mul((uint64_t)image->rows * image->columns, (uint64_t)image->samples,
-                      &frame_samples) ||
-        !mg_dicom_mul(frame_samples, image->frames, &samples) ||
-        !mg_dicom_mul(samples, (uint64_t)image->word_bytes, &bytes))
+    if (!count_samples(image, &frame_samples, &samples))
         return mg_dicom_fail(
             err, MG_DICOM_ERR_ARG, 0, "image of %u x %u x %d, %d bits in %d, cannot be written",
             image->rows, image->columns, image->samples, image->bits_stored, image->bits_allocated);
     if (how != NATIVE && image->bits_allocated == 1)
         return mg_dicom_fail(err, MG_DICOM_ERR_UNSUPPORTED, 0,
                              "one-bit images are written uncompressed only");
+    int bits = mg_dicom_bits_needed(image, stored);
+    if (bits > image->bits_stored)
+        return mg_dicom_fail(
+            err, MG_DICOM_ERR_ARG, 0,
+            "the image has values of %d bits, but bits_stored is %d: what is above "
+            "would be lost, so raise it to %d",
+            bits, image->bits_stored, bits);
     put_attributes(s, image);
     if (how != NATIVE)
         return put_encoded(s, how, image, stored, frame_samples * (uint64_t)image->word_bytes, &o,

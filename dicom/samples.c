@@ -56,6 +56,32 @@ bool mg_dicom_samples_exceed(const void *samples, size_t n, int word_bytes, int 
     }
 }
 
+/* Bits that differ from the sign in any value, the sign itself left out. */
+#define DEFINE_SEEN(type, with_sign)                                                               \
+    static type seen_##type(const type *p, size_t n, bool is_signed) {                             \
+        type seen = 0;                                                                             \
+        if (is_signed)                                                                             \
+            for (size_t i = 0; i < n; i++)                                                         \
+                seen |= (type)(p[i] ^ (type)((with_sign)p[i] >> (8 * sizeof(type) - 1)));          \
+        else                                                                                       \
+            for (size_t i = 0; i < n; i++) seen |= p[i];                                           \
+        return seen;                                                                               \
+    }
+DEFINE_SEEN(uint8_t, int8_t)
+DEFINE_SEEN(uint16_t, int16_t)
+DEFINE_SEEN(uint32_t, int32_t)
+DEFINE_SEEN(uint64_t, int64_t)
+
+int mg_dicom_samples_bits(const void *samples, size_t n, int word_bytes, bool is_signed) {
+    uint64_t seen = word_bytes == 1   ? seen_uint8_t(samples, n, is_signed)
+                    : word_bytes == 2 ? seen_uint16_t(samples, n, is_signed)
+                    : word_bytes == 4 ? seen_uint32_t(samples, n, is_signed)
+                                      : seen_uint64_t(samples, n, is_signed);
+    int bits = 0;
+    while (bits < 64 && seen >> bits) bits++;
+    return bits + is_signed;
+}
+
 #define DEFINE_CLAMP(type, wide)                                                                   \
     static void clamp_##type(type *p, size_t n, wide least, wide most) {                           \
         for (size_t i = 0; i < n; i++)                                                             \

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -220,6 +221,12 @@ mg_dicom_status mg_dicom_write_file(mg_dicom_dataset *s, const char *path, mg_di
     mg_dicom_status status = mg_dicom_write_memory(s, &bytes, &size, err);
     if (status) return status;
     char temporary[4200];
+    struct stat old;
+    if (stat(path, &old) == 0 && !S_ISREG(old.st_mode)) { /* rename would replace a device */
+        free(bytes);
+        return mg_dicom_fail(err, MG_DICOM_ERR_IO, 0,
+                             "cannot write %s: it exists and is no regular file", path);
+    }
     int n = snprintf(temporary, sizeof temporary, "%s.%ld.tmp", path, (long)getpid());
     int fd = -1;
     if (n > 0 && (size_t)n < sizeof temporary)

@@ -64,16 +64,22 @@ typedef struct mg_dicom_encode_options {
     /* UID of: implicit (.2), explicit (.2.1, the default) little endian, deflated (.2.1.99), JPEG
      * Lossless SV1 (.4.70), JPEG-LS (.4.80, .4.81), JPEG 2000 (.4.90, .4.91), RLE (.5). */
     const char *transfer_syntax;
-    int near;     /* .4.81: largest error of a sample, default 2 */
+    int near;     /* .4.81: largest error, default 2; at most 255 and half the range */
     double ratio; /* .4.91: compression ratio to aim at, default 10 */
 } mg_dicom_encode_options;
 
 /* Image Pixel module and pixel data. `stored` holds all frames as mg_dicom_read_frame returns them:
  * native words of image->word_bytes, samples interleaved. image->high_bit and planar are ignored:
- * bits_stored - 1 and by pixel is what is written. Sets the transfer syntax of the data set. */
+ * bits_stored - 1 and by pixel is what is written. Values that bits_stored cannot hold are refused.
+ * Sets the transfer syntax of the data set. A lossy one adds to what the data set says of earlier
+ * lossy compression and makes value 1 of Image Type DERIVED (PS3.3 C.7.6.1.1.2, C.7.6.1.1.5). */
 mg_dicom_status mg_dicom_put_image(mg_dicom_dataset *s, const mg_dicom_image *image,
                                    const void *stored, const mg_dicom_encode_options *options,
                                    mg_dicom_error *err);
+/* The least bits_stored, not below image->bits_stored, that holds all values of all frames: files
+ * whose values exceed their BitsStored exist, and decoders deliver what is there. 0: no such image.
+ */
+int mg_dicom_bits_needed(const mg_dicom_image *image, const void *stored);
 /* Encapsulated pixel data as it is, one fragment a frame; the caller vouches for the attributes. */
 mg_dicom_status mg_dicom_put_fragments(mg_dicom_dataset *s, const char *transfer_syntax,
                                        const uint8_t *const *fragments, const size_t *sizes,

@@ -301,3 +301,85 @@ Test(writer, images_that_cannot_be_written) {
     cr_assert_eq(mg_dicom_put_image(s, &i, pixels, NULL, NULL), MG_DICOM_ERR_ARG);
     mg_dicom_dataset_destroy(s);
 }
+
+Test(writer, values_beyond_bits_stored_are_refused) {
+    static const int bits[] = {1, 8, 12, 16, 30};
+    for (size_t b = 0; b < sizeof bits / sizeof bits[0]; b++)
+        for (int is_signed = 0; is_signed < 2; is_signed++) {
+            mg_dicom_image i = describe(3, 3, bits[b], is_signed, 1, 2);
+            uint32_t words[18] = {0};
+            int64_t most = (INT64_C(1) << (bits[b] - is_signed)) - 1;
+            for (int k = 0; k < 3 && bits[b] < 8 * i.word_bytes; k++) {
+                int64_t value = k == 0      ? most
+                                : k == 1    ? most + 1
+                                : is_signed ? -most - 2
+                                            : 2 * most + 1;
+                memcpy((uint8_t *)words + 17 * i.word_bytes, &value, (size_t)i.word_bytes);
+                mg_dicom_error err = {0};
+                mg_dicom_dataset *s = minimal();
+                cr_expect_eq(mg_dicom_bits_needed(&i, words), bits[b] + (k > 0), "%d bits, case %d",
+                             bits[b], k);
+                cr_expect_eq(mg_dicom_put_image(s, &i, words, NULL, &err),
+                             k ? MG_DICOM_ERR_ARG : MG_DICOM_OK);
+                if (k) cr_expect(strstr(err.message, "bits_stored"), "%s", err.message);
+                mg_dicom_dataset_destroy(s);
+            }
+        }
+}
+
+Test(writer, near_has_a_largest_value) {
+    static const struct { int bits, most; } cases[] = {{2, 1}, {8, 127}, {12, 255}, {16, 255}};
+    for (size_t c = 0; c < 4; c++) {
+        mg_dicom_image i = describe(16, 16, cases[c].bits, false, 1, 1);
+        i.bits_allocated = 16;
+        i.word_bytes = 2;
+        i.frame_bytes = 16 * 16 * 2;
+        round_trip(&i, "1.2.840.10008.1.2.4.81", cases[c].most);
+        uint16_t pixels[256] = {0};
+        char most[8];
+        mg_dicom_error err = {0};
+        mg_dicom_encode_options o = {.transfer_syntax = "1.2.840.10008.1.2.4.81",
+                                     .near = cases[c].most + 1};
+        mg_dicom_dataset *s = minimal();
+        cr_expect_eq(mg_dicom_put_image(s, &i, pixels, &o, &err), MG_DICOM_ERR_ARG);
+        snprintf(most, sizeof most, "%d", cases[c].most);
+        cr_expect(strstr(err.message, most), "%s", err.message);
+        mg_dicom_dataset_destroy(s);
+    }
+}
+
+Test(writer, lossy_steps_add_up) {
+    mg_dicom_image i = describe(32, 32, 12, false, 1, 1);
+    static uint16_t pixels[32 * 32];
+    fill(&i, pixels, 5);
+    mg_dicom_encode_options o = {.transfer_syntax = "1.2.840.10008.1.2.4.81"};
+    for (int earlier = 0; earlier < 2; earlier++) {
+        mg_dicom_dataset *s = minimal();
+        uint8_t *bytes;
+        char text[100];
+        mg_dicom_put_text(s, 0x00080008, "ORIGINAL\\PRIMARY\\");
+        if (earlier) {
+            mg_dicom_put_text(s, 0x00282110, "01");
+            mg_dicom_put_text(s, 0x00282112, "7.5");
+            mg_dicom_put_text(s, 0x00282114, "ISO_15444_1");
+        }
+        cr_assert_eq(mg_dicom_put_image(s, &i, pixels, &o, NULL), MG_DICOM_OK);
+        mg_dicom *d = reopen(s, &bytes);
+        const mg_dicom_element *ratio = mg_dicom_find(d, 0x00282112);
+        cr_expect_eq(mg_dicom_count(d, ratio), 1 + earlier);
+        cr_expect_eq(mg_dicom_count(d, mg_dicom_find(d, 0x00282114)), 1 + earlier);
+        mg_dicom_element_text(d, ratio, 0, text, sizeof text);
+        cr_expect_eq(strcmp(text, "7.5") == 0, earlier, "%s", text);
+        mg_dicom_element_text(d, mg_dicom_find(d, 0x00282114), earlier, text, sizeof text);
+        cr_expect_str_eq(text, "ISO_14495_1");
+        const mg_dicom_element *type = mg_dicom_find(d, 0x00080008);
+        cr_expect_eq(mg_dicom_count(d, type), 3);
+        mg_dicom_element_text(d, type, 0, text, sizeof text);
+        cr_expect_str_eq(text, "DERIVED");
+        mg_dicom_element_text(d, type, 1, text, sizeof text);
+        cr_expect_str_eq(text, "PRIMARY");
+        mg_dicom_close(d);
+        mg_dicom_dataset_destroy(s);
+        free(bytes);
+    }
+}
