@@ -1,6 +1,11 @@
 /* j2k_encode.c: JPEG 2000 (ISO 15444-1) codestreams through OpenJPEG. */
-#include <openjpeg-2.5/openjpeg.h>
 #include <stdlib.h>
+
+#if __has_include(<openjpeg.h>)
+#include <openjpeg.h>
+#else
+#include <openjpeg-2.5/openjpeg.h>
+#endif
 
 #include "dicom/encode.h"
 #include "dicom/internal.h"
