@@ -44,26 +44,39 @@ static uint64_t entry_of(const table *t, uint32_t index) {
     return t->width == 8 ? mg_dicom_u64(p, false) : mg_dicom_u32(p, false);
 }
 
+/* The number is believed, so that what is not read has to be said. */
+static void warn_more(mg_dicom *d, const mg_dicom_frames *f, uint64_t there) {
+    mg_dicom_warn(d, 0,
+                  "NumberOfFrames is %u, but the pixel data holds %llu frames: the others are "
+                  "not read",
+                  f->image.frames, (unsigned long long)there);
+}
+
 /* Fills span.first from the table; false if it does not fit. */
 static bool follow_table(mg_dicom *d, mg_dicom_frames *f, const table *t) {
     uint64_t base = d->offset_table.offset ? d->offset_table.offset + d->offset_table.length
                                            : d->fragments[0].offset - 8;
     uint64_t count = t->length / t->width;
-    if (count != f->image.frames) {
+    uint32_t frames = f->image.frames, last = 0;
+    if (count < frames) {
         mg_dicom_warn(d, 0, "%s has %llu entries for %u frames, ignored", t->name,
-                      (unsigned long long)count, f->image.frames);
+                      (unsigned long long)count, frames);
         return false;
     }
-    for (uint32_t k = 0; k < f->image.frames; k++) {
+    for (uint32_t k = 0; k < count && k <= frames;
+         k++) { /* one more says where the last one ends */
         uint64_t offset = entry_of(t, k);
         uint32_t at = offset < d->size ? fragment_at(d, base + offset) : MG_DICOM_NONE;
-        if (at == MG_DICOM_NONE || (k == 0 ? at != 0 : at <= f->spans[k - 1].first)) {
+        if (at == MG_DICOM_NONE || (k == 0 ? at != 0 : at <= last)) {
             mg_dicom_warn(d, 0, "%s: entry %u (%llu) is not the start of a frame, table ignored",
-                          t->name, k, (unsigned long long)offset);
+                          t->name, k + 1, (unsigned long long)offset);
             return false;
         }
-        f->spans[k].first = at;
+        if (k < frames) f->spans[k].first = at;
+        else f->end = at;
+        last = at;
     }
+    if (count > frames) warn_more(d, f, count);
     return true;
 }
 
@@ -89,15 +102,23 @@ static bool ends_codestream(const mg_dicom *d, uint32_t fragment) {
     return false;
 }
 
-static bool follow_starts(const mg_dicom *d, mg_dicom_frames *f) {
+static uint32_t count_starts(const mg_dicom *d) {
     uint32_t found = 0;
+    for (uint32_t i = 0; i < d->fragment_count; i++) found += begins_codestream(d, i);
+    return found;
+}
+
+static bool follow_starts(mg_dicom *d, mg_dicom_frames *f) {
+    uint32_t found = 0, frames = f->image.frames;
     if (!begins_codestream(d, 0)) return false;
     for (uint32_t i = 0; i < d->fragment_count; i++) {
         if (!begins_codestream(d, i)) continue;
-        if (found == f->image.frames) return false;
-        f->spans[found++].first = i;
+        if (found < frames) f->spans[found].first = i;
+        else if (found == frames) f->end = i;
+        found++;
     }
-    return found == f->image.frames;
+    if (found > frames) warn_more(d, f, found);
+    return found >= frames;
 }
 
 static bool follow_ends(const mg_dicom *d, mg_dicom_frames *f) {
@@ -116,7 +137,7 @@ static bool follow_ends(const mg_dicom *d, mg_dicom_frames *f) {
 static void finish_spans(const mg_dicom *d, mg_dicom_frames *f) {
     for (uint32_t k = 0; k < f->located; k++) {
         mg_dicom_span *s = &f->spans[k];
-        uint32_t end = k + 1 < f->located ? f->spans[k + 1].first : d->fragment_count;
+        uint32_t end = k + 1 < f->located ? f->spans[k + 1].first : f->end;
         s->count = end - s->first;
         s->size = 0;
         for (uint32_t i = s->first; i < end; i++) s->size += d->fragments[i].length;
@@ -126,14 +147,14 @@ static void finish_spans(const mg_dicom *d, mg_dicom_frames *f) {
 /* Extended Offset Table Lengths are without padding; they may only shorten. */
 static void apply_lengths(mg_dicom *d, mg_dicom_frames *f) {
     const mg_dicom_element *e = mg_dicom_find(d, EXTENDED_LENGTHS);
-    if (!e || e->length / 8 != f->located) return;
+    if (!e || e->length / 8 < f->located) return;
     for (uint32_t k = 0; k < f->located; k++) {
         uint64_t length = mg_dicom_u64(e->value + (uint64_t)k * 8, false);
         if (length > f->spans[k].size || length + 1 < f->spans[k].size)
             mg_dicom_warn(d, e->offset,
                           "extended offset table: length %llu of frame %u does not "
                           "fit its fragments, ignored",
-                          (unsigned long long)length, k);
+                          (unsigned long long)length, k + 1);
         else f->spans[k].size = length;
     }
 }
@@ -149,9 +170,15 @@ static mg_dicom_status index_fragments(mg_dicom *d, mg_dicom_frames *f, mg_dicom
     if (!f->spans)
         return mg_dicom_fail(err, MG_DICOM_ERR_MEMORY, 0, "no memory for the index of %u frames",
                              f->located);
+    f->end = n;
     if (n < frames)
         mg_dicom_warn(d, 0, "NumberOfFrames is %u, but there are only %u fragments", frames, n);
     bool found = frames == 1, by_extended = false;
+    if (found && n > 1) {
+        uint64_t starts = count_starts(d), entries = d->offset_table.length / 4;
+        if (starts > 1 || (entries > 1 && !begins_codestream(d, 0)))
+            warn_more(d, f, starts > 1 ? starts : entries);
+    }
     if (!found && n >= frames && extended && extended->length) {
         table t = {extended->value, extended->length, 8, "extended offset table"};
         found = by_extended = follow_table(d, f, &t);
@@ -193,6 +220,7 @@ static void index_native(mg_dicom *d, mg_dicom_frames *f) {
     uint64_t bits = native_bits(f), have = e->length * 8;
     uint64_t frames = have / bits + (have % bits >= 8); /* the last one may be cut off */
     f->located = frames < f->image.frames ? (uint32_t)frames : f->image.frames;
+    if (have / bits > f->image.frames) warn_more(d, f, have / bits);
     if (f->located < f->image.frames)
         mg_dicom_warn(d, e->offset, "NumberOfFrames is %u, but %llu bytes of pixel data hold %u",
                       f->image.frames, (unsigned long long)e->length, f->located);
@@ -253,11 +281,11 @@ mg_dicom_status mg_dicom_frame_open(mg_dicom *d, const mg_dicom_frames *frames, 
                                     mg_dicom_frame_data *out, mg_dicom_error *err) {
     *out = (mg_dicom_frame_data){0};
     if (frame >= frames->image.frames)
-        return mg_dicom_fail(err, MG_DICOM_ERR_ARG, 0, "frame %u of %u asked for", frame,
+        return mg_dicom_fail(err, MG_DICOM_ERR_ARG, 0, "frame %u of %u asked for", frame + 1,
                              frames->image.frames);
     if (frame >= frames->located)
         return mg_dicom_fail(err, MG_DICOM_ERR_PIXELS, 0,
-                             "frame %u is missing: the pixel data holds %u of %u frames", frame,
+                             "frame %u is missing: the pixel data holds %u of %u frames", frame + 1,
                              frames->located, frames->image.frames);
     if (d->encapsulated) {
         out->span = &frames->spans[frame];

@@ -19,6 +19,15 @@ const char *mg_dicom_status_name(mg_dicom_status code) {
     return (unsigned)code < MG_DICOM_STATUS_COUNT ? names[code] : "unknown";
 }
 
+/* Values of a file get into messages, which are one line and go to terminals: control characters
+ * (those of Latin-1 in UTF-8, C2 80 to C2 9F, too) become dots. */
+static void clean(char *text) {
+    for (unsigned char *p = (unsigned char *)text; *p; p++) {
+        if (*p < 0x20 || *p == 0x7F) *p = '.';
+        else if (*p == 0xC2 && p[1] >= 0x80 && p[1] < 0xA0) p[0] = p[1] = '.';
+    }
+}
+
 mg_dicom_status mg_dicom_fail(mg_dicom_error *err, mg_dicom_status code, uint64_t offset,
                               const char *format, ...) {
     if (err && err->code == MG_DICOM_OK) {
@@ -28,6 +37,7 @@ mg_dicom_status mg_dicom_fail(mg_dicom_error *err, mg_dicom_status code, uint64_
         va_start(args, format);
         vsnprintf(err->message, sizeof err->message, format, args);
         va_end(args);
+        clean(err->message);
     }
     return code;
 }
@@ -38,6 +48,7 @@ bool mg_dicom_warn(mg_dicom *d, uint64_t offset, const char *format, ...) {
     va_start(args, format);
     vsnprintf(entry.message, sizeof entry.message, format, args);
     va_end(args);
+    clean(entry.message);
     if (d->warning_count == d->warning_capacity && d->warning_count < MAX_WARNINGS) {
         int capacity = d->warning_capacity ? 2 * d->warning_capacity : 8;
         void *grown = realloc(d->warnings, (size_t)capacity * sizeof *d->warnings);
@@ -93,7 +104,7 @@ mg_dicom *mg_dicom_open_memory(const void *data, size_t size, const mg_dicom_opt
 
 /* Maps the whole file; an empty one stays without a map. */
 static bool map_file(mg_dicom *d, const char *path, mg_dicom_error *err) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would wait for a writer */
     struct stat status;
     if (fd < 0 || fstat(fd, &status) != 0) {
         mg_dicom_fail(err, MG_DICOM_ERR_IO, 0, "cannot open %s: %s", path, strerror(errno));

@@ -110,15 +110,15 @@ static bool on_codec_warning(void *arg, uint64_t offset, const char *message) {
     task *t = arg;
     if (first_time(t, NOTE_CODEC))
         mg_dicom_warn(t->d, mg_dicom_frame_position(t->d, &t->data, offset), "frame %u: %s",
-                      t->frame, message);
+                      t->frame + 1, message);
     return true;
 }
 
 /* A decoder's complaint with the frame's number and the place in the file. */
 static mg_dicom_status pass_on(const task *t, const mg_dicom_error *inner, mg_dicom_error *err) {
     uint64_t at = mg_dicom_frame_position(t->d, &t->data, inner->offset);
-    return mg_dicom_fail(err, inner->code, at, "frame %u, data at file offset %llu: %s", t->frame,
-                         (unsigned long long)t->data.offset, inner->message);
+    return mg_dicom_fail(err, inner->code, at, "frame %u, data at file offset %llu: %s",
+                         t->frame + 1, (unsigned long long)t->data.offset, inner->message);
 }
 
 static mg_dicom_codec_frame codec_frame(const task *t) {
@@ -265,7 +265,7 @@ static void settle(task *t) {
         if (first_time(t, NOTE_EXCEED))
             mg_dicom_warn(t->d, t->data.offset,
                           "frame %u: values exceed BitsStored %d, the codec's %d bits are kept",
-                          t->frame, im->bits_stored, t->precision);
+                          t->frame + 1, im->bits_stored, t->precision);
     }
     mg_dicom_mask_samples(t->out, n, im->word_bytes, 0, bits, im->is_signed);
 }
@@ -328,6 +328,24 @@ static mg_dicom_status decode(task *t, mg_dicom_error *err) {
     return MG_DICOM_OK;
 }
 
+/* A frame of which nothing is there, for callers that take partial images. */
+static mg_dicom_status make_empty(task *t, mg_dicom_error *err) {
+    int reduce = t->options.reduce;
+    if (syntax_of(mg_dicom_transfer_syntax(t->d))->kind == JPEG_2000 && reduce > 0 &&
+        reduce <= 32) {
+        t->rows = mg_dicom_j2k_reduced(0, t->rows, 1, reduce);
+        t->columns = mg_dicom_j2k_reduced(0, t->columns, 1, reduce);
+    }
+    uint64_t need =
+        (uint64_t)t->rows * t->columns * (uint64_t)(t->image->samples * t->image->word_bytes);
+    if (t->out_size < need)
+        return mg_dicom_fail(err, MG_DICOM_ERR_ARG, 0, "the output holds %zu of %llu bytes",
+                             t->out_size, (unsigned long long)need);
+    memset(t->out, 0, (size_t)need);
+    t->partial = true;
+    return MG_DICOM_OK;
+}
+
 mg_dicom_status mg_dicom_read_frame(mg_dicom *d, uint32_t frame,
                                     const mg_dicom_read_options *options, void *out,
                                     size_t out_size, mg_dicom_error *err) {
@@ -341,12 +359,18 @@ mg_dicom_status mg_dicom_read_frame(mg_dicom *d, uint32_t frame,
     t.image = &t.frames->image;
     t.rows = t.image->rows;
     t.columns = t.image->columns;
-    status = mg_dicom_frame_open(d, t.frames, frame, &t.data, err);
-    if (status == MG_DICOM_OK) status = decode(&t, err);
+    bool missing = frame < t.image->frames && frame >= t.frames->located;
+    if (missing && t.options.allow_partial) {
+        status = make_empty(&t, err);
+    } else {
+        status = mg_dicom_frame_open(d, t.frames, frame, &t.data, err);
+        if (status == MG_DICOM_OK) status = decode(&t, err);
+    }
     mg_dicom_frame_close(&t.data);
     if (status != MG_DICOM_OK) return status;
     if (t.partial)
-        mg_dicom_warn(d, t.data.offset, "frame %u is partial: data is missing or broken", frame);
+        mg_dicom_warn(d, t.data.offset, "frame %u is partial: data is missing or broken",
+                      frame + 1);
     if (t.options.partial) *t.options.partial = t.partial;
     if (t.options.rows) *t.options.rows = t.rows;
     if (t.options.columns) *t.options.columns = t.columns;

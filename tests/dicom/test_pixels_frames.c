@@ -48,6 +48,8 @@ static const pixel_image image12 = {.rows = ROWS,
                                     .stored = 12,
                                     .frames = FRAMES};
 
+static const pixel_image *described = &image12;
+
 static void check_frames(mg_dicom *d, const char *what) {
     static const int order[] = {3, 0, 4, 1, 2, 4};
     uint16_t out[N];
@@ -87,7 +89,7 @@ static void build(pixel_file *f, const char *syntax, int pieces, tables table, b
     if (table == BASIC_WRONG) offsets[2] += 4;
     if (table == BASIC_MIXED) offsets[2] = offsets[3]; /* on an item, but not rising */
     pixel_file_begin(f, syntax);
-    pixel_file_describe(f, &image12);
+    pixel_file_describe(f, described);
     if (table == EXTENDED || table == EXTENDED_WRONG) {
         pixel_file_element(f, 0x7FE00001, "OV", wide, sizeof wide);
         pixel_file_element(f, 0x7FE00002, "OV", lengths, sizeof lengths);
@@ -318,4 +320,65 @@ Test(pixels_frames, encapsulated_uncompressed) {
     }
     mg_dicom_close(d);
     pixel_file_free(&f);
+}
+
+/* --- more frames than NumberOfFrames says ----------------------------------------------------- */
+
+static bool warns(const mg_dicom *d, const char *text) {
+    for (int i = 0; i < mg_dicom_warnings(d); i++)
+        if (strstr(mg_dicom_warning(d, i), text)) return true;
+    return false;
+}
+
+Test(pixels_frames, more_native_frames_than_named) {
+    uint16_t data[3][4] = {{1, 2, 3, 4}, {5, 6, 7, 8}, {9, 10, 11, 12}}, out[4];
+    for (int named = 0; named <= 3; named++) {
+        pixel_image im = {
+            .rows = 2, .columns = 2, .samples = 1, .allocated = 16, .stored = 16, .frames = named};
+        pixel_file f;
+        pixel_file_native(&f, TS_EXPLICIT, &im, data, sizeof data);
+        mg_dicom *d = pixel_file_parse(&f);
+        uint32_t last = named ? (uint32_t)named - 1 : 0;
+        cr_expect_eq(mg_dicom_read_frame(d, last, NULL, out, sizeof out, NULL), MG_DICOM_OK);
+        cr_expect_arr_eq(out, data[last], sizeof out);
+        cr_expect_eq(warns(d, "holds 3 frames"), named < 3, "NumberOfFrames %d", named);
+        mg_dicom_close(d);
+        pixel_file_free(&f);
+    }
+}
+
+Test(pixels_frames, more_encapsulated_frames_than_named) {
+    static const char *const syntaxes[] = {TS_JLS, TS_J2K, TS_RLE};
+    static const tables with[] = {BASIC, EXTENDED, NO_TABLE};
+    for (int s = 0; s < 3; s++) {
+        make_streams(syntaxes[s]);
+        for (int t = 0; t < 3; t++)
+            for (int named = 1; named <= 2; named++) {
+                bool rle = s == 2; /* its frames do not say where they begin */
+                if (rle && (with[t] == NO_TABLE || (named == 1 && with[t] == EXTENDED))) continue;
+                pixel_file f;
+                uint16_t out[N];
+                mg_dicom_error err = {0};
+                pixel_image named_image = image12;
+                named_image.frames = named;
+                described = &named_image;
+                build(&f, syntaxes[s], 2, with[t], true);
+                described = &image12;
+                mg_dicom *d = pixel_file_parse(&f);
+                for (uint32_t k = 0; k < (uint32_t)named; k++) {
+                    if (rle && named == 1) { /* all fragments are its own; the warning counts */
+                        mg_dicom_read_frame(d, k, NULL, out, sizeof out, NULL);
+                        continue;
+                    }
+                    cr_expect_eq(mg_dicom_read_frame(d, k, NULL, out, sizeof out, &err),
+                                 MG_DICOM_OK, "%s", err.message);
+                    cr_expect_arr_eq(out, frame_samples[k], sizeof out);
+                }
+                cr_expect(warns(d, "holds 5 frames"), "%s, table %d, NumberOfFrames %d",
+                          syntaxes[s], t, named);
+                mg_dicom_close(d);
+                pixel_file_free(&f);
+            }
+        free_streams();
+    }
 }

@@ -214,8 +214,13 @@ Test(pixels_native, ends_early) {
     cr_expect(partial);
     const uint16_t want[10] = {11, 12};
     cr_expect_arr_eq(out, want, sizeof want);
-    cr_expect_eq(mg_dicom_read_frame(d, 2, &o, out, 20, &err), MG_DICOM_ERR_PIXELS);
+    cr_expect_eq(mg_dicom_read_frame(d, 2, NULL, out, 20, &err), MG_DICOM_ERR_PIXELS);
+    cr_expect(strstr(err.message, "frame 3 is missing"), "counted from 1: %s", err.message);
     err = (mg_dicom_error){0};
+    partial = false;
+    cr_expect_eq(mg_dicom_read_frame(d, 2, &o, out, 20, &err), MG_DICOM_OK, "%s", err.message);
+    cr_expect(partial, "a frame that is not there is zeros");
+    for (int i = 0; i < 10; i++) cr_expect_eq(out[i], 0);
     cr_expect_eq(mg_dicom_read_frame(d, 3, &o, out, 20, &err), MG_DICOM_ERR_ARG);
     err = (mg_dicom_error){0};
     cr_expect_eq(mg_dicom_read_frame(d, 0, NULL, out, 19, &err), MG_DICOM_ERR_ARG);
@@ -326,6 +331,25 @@ Test(pixels_native, header_only_describes_but_does_not_read) {
     cr_assert(d, "%s", err.message);
     cr_expect_eq(mg_dicom_image_info(d, &info, &err), MG_DICOM_OK, "%s", err.message);
     cr_expect_eq(mg_dicom_read_frame(d, 0, NULL, out, 8, &err), MG_DICOM_ERR_ARG);
+    mg_dicom_close(d);
+    pixel_file_free(&f);
+}
+
+Test(pixels_native, control_characters_stay_out_of_messages) {
+    const uint8_t data[4] = {0};
+    pixel_file f;
+    mg_dicom_image info;
+    mg_dicom_error err = {0};
+    pixel_file_begin(&f, TS_EXPLICIT);
+    pixel_file_text(&f, 0x00280004, "CS", "A\x1B[31m\nB");
+    pixel_file_text(&f, 0x00280010, "LO", "2\r\n\x1B]0;x\x07");
+    pixel_file_us(&f, 0x00280011, "US", 2);
+    pixel_file_us(&f, 0x00280100, "US", 8);
+    pixel_file_element(&f, 0x7FE00010, "OB", data, 4);
+    mg_dicom *d = pixel_file_parse(&f);
+    cr_assert_eq(mg_dicom_image_info(d, &info, &err), MG_DICOM_ERR_PIXELS);
+    for (const char *c = err.message; *c; c++) cr_assert_geq(*c, 0x20, "%s", err.message);
+    cr_expect(strstr(err.message, "2..."), "%s", err.message);
     mg_dicom_close(d);
     pixel_file_free(&f);
 }
