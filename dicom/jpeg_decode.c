@@ -107,9 +107,29 @@ static mg_dicom_status read_tail(mg_jpeg *j) {
     return MG_DICOM_OK;
 }
 
+/* A scan of a few bytes can visit every block of a large image. Encoders make some ten scans; time
+ * beyond what 32 passes over the image take has to be paid for with bytes. */
+static mg_dicom_status limit_work(mg_jpeg *j) {
+    enum { FREE_PASSES = 32, BLOCKS_PER_BYTE = 64, SMALL = 1 << 22 };
+    uint64_t all = 0, most;
+    for (int i = 0; i < j->header.components; i++)
+        all += (uint64_t)j->component[i].stride_blocks * j->component[i].plane_blocks_y;
+    for (int i = 0; i < j->scan.n; i++) {
+        const mg_jpeg_component *c = &j->component[j->scan.component[i]];
+        j->work += (uint64_t)c->stride_blocks * c->plane_blocks_y;
+    }
+    most = FREE_PASSES * all + BLOCKS_PER_BYTE * (uint64_t)j->size;
+    if (j->work <= (most > SMALL ? most : SMALL)) return MG_DICOM_OK;
+    return mg_dicom_fail(j->err, MG_DICOM_ERR_LIMIT, j->scan.offset,
+                         "JPEG: the scans up to offset %llu visit %llu blocks, more than an image "
+                         "of %llu blocks in %zu bytes is worth",
+                         (unsigned long long)j->scan.offset, (unsigned long long)j->work,
+                         (unsigned long long)all, j->size);
+}
+
 static mg_dicom_status decode_scans(mg_jpeg *j, bool *started) {
     /* Sequential and lossless scans end by themselves; progressive ones with EOI. A legal stream
-     * has at most a scan per coefficient bit; this limit bounds the time a hostile one can take. */
+     * has at most a scan per coefficient bit; these limits bound the time a hostile one can take. */
     enum { MAX_SCANS = 512 };
     for (int scans = 0;; scans++) {
         bool found = false;
@@ -125,6 +145,8 @@ static mg_dicom_status decode_scans(mg_jpeg *j, bool *started) {
             status = check_agreement(j);
             if (status) return status;
         }
+        if (j->header.process == MG_DICOM_JPEG_PROGRESSIVE && (status = limit_work(j)))
+            return status;
         status = decode_scan(j);
         *started = *started || j->in_entropy || !status;
         if (status) return status;

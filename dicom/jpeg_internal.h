@@ -74,6 +74,7 @@ typedef struct mg_jpeg {
     uint32_t restart_interval; /* MCUs, 0: none */
     mg_jpeg_scan scan;
     bool in_entropy; /* an error from here on may become a partial image */
+    uint64_t work;   /* progressive: blocks that scans have visited */
 
     /* Entropy-coded data: the current interval in `bits`. */
     uint8_t *unstuffed;

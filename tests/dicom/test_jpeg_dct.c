@@ -214,3 +214,51 @@ Test(jpeg_dct, random_damage) {
         free(exact);
     }
 }
+
+/* --- time ------------------------------------------------------------------------------------- */
+
+static size_t append(size_t at, const void *bytes, size_t n) {
+    memcpy(stream + at, bytes, n);
+    return at + n;
+}
+
+/* 63 scans of a few bytes, each of which passes over all 2^18 blocks. */
+Test(jpeg_dct, scans_that_cost_more_than_their_bytes) {
+    enum { SIDE = 4096, SIZE = sizeof stream };
+    static const uint8_t start[] = {0xFF,      0xD8, 0xFF,      0xC2, 0,  11,   8,
+                                    SIDE >> 8, 0,    SIDE >> 8, 0,    1,  1,    0x11,
+                                    0,         0xFF, 0xC4,      0,    20, 0x10, 1};
+    static const uint8_t symbols[16] = {[15] = 0xE0}; /* one code, "0": 2^14 blocks and more */
+    uint8_t quant[69] = {0xFF, 0xDB, 0, 67, 0};
+    memset(quant + 5, 1, 64);
+    memset(stream, 0, SIZE);
+    size_t n = append(0, start, sizeof start);
+    n = append(n, symbols, sizeof symbols);
+    n = append(n, quant, sizeof quant);
+    for (uint8_t k = 1; k < 64; k++) {
+        const uint8_t scan[] = {0xFF, 0xDA, 0, 8, 1, 1, 0, k, k, 0};
+        n = append(n, scan, sizeof scan);
+        uint64_t bits = 0; /* nine runs of 15 bits: 0 and 14 ones */
+        int have = 0;
+        for (int run = 0; run < 9; run++) {
+            bits = bits << 15 | 0x3FFF;
+            for (have += 15; have >= 8; have -= 8) {
+                uint8_t byte = (uint8_t)(bits >> (have - 8));
+                stream[n++] = byte;
+                if (byte == 0xFF) stream[n++] = 0;
+            }
+        }
+        stream[n++] = (uint8_t)(bits << (8 - have) | ((1u << (8 - have)) - 1));
+        if (stream[n - 1] == 0xFF) stream[n++] = 0;
+    }
+    n = append(n, (const uint8_t[]){0xFF, 0xD9}, 2);
+    cr_assert_lt(n, SIZE);
+    uint8_t *out = malloc((size_t)SIDE * SIDE);
+    mg_dicom_codec_frame frame = {SIDE, SIDE, 1, 1};
+    mg_dicom_codec_options options = {.allow_partial = true}; /* whatever the number of bytes */
+    mg_dicom_error err = {0};
+    mg_dicom_status status = mg_dicom_jpeg_decode(stream, SIZE, &frame, out, &options, &err);
+    cr_expect_eq(status, MG_DICOM_ERR_LIMIT, "%s", err.message);
+    cr_expect(strstr(err.message, "is worth"), "%s", err.message);
+    free(out);
+}
