@@ -314,15 +314,17 @@ static bool decode(decoder *s, const uint8_t *text, size_t length, int index, bo
     bool whole = s->initial0 >= SET_UTF8;
     for (size_t i = 0; i < length;) {
         uint8_t c = text[i];
-        bool wanted = index < 0 || value == index;
+        bool wanted = index < 0 || value == index, separates = index != -1;
         if (c == 0x1B && !whole) {
             size_t n = switch_set(s, text + i, length - i);
             i += n ? n : 1;
             continue;
         }
         bool two_bytes = !whole && (s->g0 == SET_KANJI || s->g0 == SET_KANJI_SUP);
-        if (c == '\\' && index >= 0 && !two_bytes) {
-            if (++value > index) break;
+        if (c == '\\' && separates && !two_bytes) {
+            if (index >= 0 && ++value > index) break;
+            flush(s);
+            if (index < 0) put_code(s, c);
             i++;
             s->g0 = s->initial0;
             s->g1 = s->initial1;

@@ -34,21 +34,14 @@ static void out_of_memory(mg_dicom_dataset *s) {
 
 /* All values of a text, converted. A byte becomes at most four. */
 static void copy_text(mg_dicom_dataset *s, const mg_dicom *d, const mg_dicom_element *e) {
-    if (e->length > (1u << 16)) return; /* each value is looked for from the beginning */
-    size_t room = (size_t)e->length * 4 + 8, used = 0;
+    size_t room = (size_t)e->length * 4 + 8;
     char *text = malloc(room);
     if (!text) {
         out_of_memory(s);
         return;
     }
-    for (int i = 0; used < room; i++) {
-        size_t slash = i > 0;
-        if (slash) text[used] = '\\';
-        int n = mg_dicom_element_text(d, e, i, text + used + slash, room - used - slash);
-        if (n < 0 || (size_t)n >= room - used - slash) break;
-        used += (size_t)n + slash;
-    }
-    mg_dicom_put_bytes(s, e->tag, e->vr, text, used);
+    int n = mg_dicom_element_all_text(d, e, text, room);
+    if (n >= 0) mg_dicom_put_bytes(s, e->tag, e->vr, text, strlen(text));
     s->root->not_ascii = true;
     free(text);
 }

@@ -145,6 +145,10 @@ bool mg_dicom_element_double(const mg_dicom *d, const mg_dicom_element *e, int i
  * the length it wanted to write, like snprintf, or -1 when there is no such value. */
 int mg_dicom_element_text(const mg_dicom *d, const mg_dicom_element *e, int index, char *out,
                           size_t size);
+/* All values of a text element at once, for lists: separated by backslashes, blanks around them not
+ * removed. Looking for one value takes time with the length of those before it. Returns like
+ * mg_dicom_element_text, -1 for numbers of binary VRs and bytes. */
+int mg_dicom_element_all_text(const mg_dicom *d, const mg_dicom_element *e, char *out, size_t size);
 bool mg_dicom_int(const mg_dicom *d, uint32_t tag, int64_t *out);
 bool mg_dicom_double(const mg_dicom *d, uint32_t tag, double *out);
 bool mg_dicom_text(const mg_dicom *d, uint32_t tag, char *out, size_t size);
@@ -207,13 +211,15 @@ typedef struct mg_dicom_window {
 /* Window `index` of a frame, from the data set or its functional groups (per-frame first). */
 bool mg_dicom_window_of(const mg_dicom *d, uint32_t frame, int index, mg_dicom_window *out);
 bool mg_dicom_has_voi_lut(const mg_dicom *d, uint32_t frame);
+/* Whether the frame has a VOI LUT number `index`, and its explanation (may be NULL) or "". */
+bool mg_dicom_voi_lut_of(const mg_dicom *d, uint32_t frame, int index, char explanation[64]);
 
 typedef struct mg_dicom_grey_options {
     bool no_modality;     /* keep stored values */
     bool no_voi;          /* stop after the modality step (then no scaling to 0…1 either) */
     bool no_voi_lut;      /* prefer the window where the file has a LUT as well */
     bool no_presentation; /* leave MONOCHROME1 as it is */
-    int window;           /* which window, default the first */
+    int window;           /* which window, from 0; where there is none, which VOI LUT */
     const mg_dicom_window *override; /* use this window instead of the file's */
     mg_dicom_read_options read;
     uint8_t *padding_mask; /* may be NULL; one byte per pixel, 1 where pixel padding */

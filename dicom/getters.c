@@ -266,6 +266,27 @@ static int binary_text(const mg_dicom *d, const mg_dicom_element *e, int index, 
     return snprintf(out, size, "%lld", (long long)whole);
 }
 
+static int decoded_text(const mg_dicom *d, const mg_dicom_element *e, int index, char *out,
+                        size_t size) {
+    /* At the top level the set holds for what stands before it, too. */
+    uint8_t set = e->depth == 0 ? d->charset : e->charset;
+    struct mg_dicom_charset none = {0};
+    const struct mg_dicom_charset *c = set ? &d->charsets[set - 1] : &none;
+    return mg_dicom_decode_text((const char *)c->value, c->length, e->value, (size_t)text_length(e),
+                                single_text(e) ? -1 : index, vr_of(e) == VR('P', 'N'), out, size);
+}
+
+/* Text of the default repertoire: anything else would not be UTF-8. */
+static int plain_text(const uint8_t *text, size_t n, char *out, size_t size) {
+    size_t copied = 0;
+    for (size_t i = 0; i < n; i++) {
+        char c = text[i] < 0x80 && text[i] != 0 ? (char)text[i] : '?';
+        if (copied + 1 < size) out[copied++] = c;
+    }
+    if (size) out[copied] = 0;
+    return n > INT32_MAX ? INT32_MAX : (int)n;
+}
+
 int mg_dicom_element_text(const mg_dicom *d, const mg_dicom_element *e, int index, char *out,
                           size_t size) {
     if (size) out[0] = 0;
@@ -275,25 +296,19 @@ int mg_dicom_element_text(const mg_dicom *d, const mg_dicom_element *e, int inde
     if (width > 0) return binary_text(d, e, index, out, size);
     if (uses_charset(e)) {
         if (index < 0 || (index > 0 && single_text(e))) return -1;
-        /* At the top level the set holds for what stands before it, too. */
-        uint8_t set = e->depth == 0 ? d->charset : e->charset;
-        struct mg_dicom_charset none = {0};
-        const struct mg_dicom_charset *c = set ? &d->charsets[set - 1] : &none;
-        return mg_dicom_decode_text((const char *)c->value, c->length, e->value,
-                                    (size_t)text_length(e), single_text(e) ? -1 : index,
-                                    vr_of(e) == VR('P', 'N'), out, size);
+        return decoded_text(d, e, index, out, size);
     }
     const uint8_t *text;
     size_t n;
-    if (!text_value(e, index, &text, &n)) return -1;
-    size_t copied = 0;
-    for (size_t i = 0; i < n; i++) {
-        /* Only the default repertoire is allowed here: anything else would not be UTF-8. */
-        char c = text[i] < 0x80 && text[i] != 0 ? (char)text[i] : '?';
-        if (copied + 1 < size) out[copied++] = c;
-    }
-    if (size) out[copied] = 0;
-    return n > INT32_MAX ? INT32_MAX : (int)n;
+    return text_value(e, index, &text, &n) ? plain_text(text, n, out, size) : -1;
+}
+
+int mg_dicom_element_all_text(const mg_dicom *d, const mg_dicom_element *e, char *out,
+                              size_t size) {
+    if (size) out[0] = 0;
+    if (!e || width_of(e) != 0) return -1;
+    if (uses_charset(e)) return decoded_text(d, e, MG_DICOM_ALL_VALUES, out, size);
+    return plain_text(e->value, (size_t)text_length(e), out, size);
 }
 
 bool mg_dicom_int(const mg_dicom *d, uint32_t tag, int64_t *out) {

@@ -102,8 +102,10 @@ mg_dicom_status mg_dicom_inflate(mg_dicom *d, uint64_t start, mg_dicom_error *er
 uint64_t mg_dicom_scan_fragments(mg_dicom *d, uint64_t position, uint64_t end, bool store,
                                  mg_dicom_status *status);
 /* dicom/charset.c: value `index` of the backslash-separated text in the character sets of `charset`
- * (may be NULL) as UTF-8 without blanks at its ends; index -1: all of it, backslashes included.
+ * (may be NULL) as UTF-8 without blanks at its ends; index -1: all of it as one text, backslashes
+ * included; MG_DICOM_ALL_VALUES: all values, backslashes between them.
  * Returns the length wanted like snprintf, or -1 when there is no such value. */
+#define MG_DICOM_ALL_VALUES (-2)
 int mg_dicom_decode_text(const char *charset, size_t charset_length, const uint8_t *text,
                          size_t length, int index, bool person_name, char *out, size_t size);
 /* Dictionary VR as it applies to this data set ("US or SS" resolved), never NULL. */

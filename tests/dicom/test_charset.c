@@ -58,6 +58,33 @@ Test(charset, person_names_of_the_standard) {
         check(&examples[i], 0x00100010, "PN");
 }
 
+Test(charset, all_values_at_once) {
+    static const struct {
+        const char *charset, *vr, *raw, *utf8;
+    } cases[] = {
+        {"ISO_IR 100", "LO", "J\xE9r\\ F\xF4 \\\\x", "Jér\\ Fô \\\\x"},
+        {"\\ISO 2022 IR 87", "LO", "\x1B$B;3ED\x1B(B\\B\\\x1B$BB@O:\x1B(B", "山田\\B\\太郎"},
+        {"ISO_IR 13", "LO", "~\\~", "‾\\‾"},
+        {"GB18030", "LO", "\xCD\xF5\\\xD0\xA1", "王\\小"},
+        {NULL, "UI", "1.2\\3.4", "1.2\\3.4"},
+        {NULL, "LT", "a\\b", "a\\b"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        dicom_builder b;
+        build_begin(&b, "1.2.840.10008.1.2.1");
+        if (cases[i].charset) build_text(&b, 0x00080005, "CS", cases[i].charset);
+        build_text(&b, 0x00091001, cases[i].vr, cases[i].raw);
+        mg_dicom *d = mg_dicom_open_memory(b.bytes, b.size, NULL, NULL);
+        char text[200];
+        const mg_dicom_element *e = mg_dicom_find(d, 0x00091001);
+        int n = mg_dicom_element_all_text(d, e, text, sizeof text);
+        cr_expect_str_eq(text, cases[i].utf8, "%s", text);
+        cr_expect_eq(n, (int)strlen(cases[i].utf8));
+        mg_dicom_close(d);
+        build_free(&b);
+    }
+}
+
 Test(charset, single_byte_sets) {
     static const example examples[] = {
         {"ISO_IR 100", "Buc^J\xE9r\xF4me", "Buc^Jérôme"},
