@@ -132,9 +132,41 @@ static void find_range(mg_dicom_grey *g, const mg_dicom_image *image, const void
 
 /* --- composition ------------------------------------------------------------------------------ */
 
+/* Once per file, not once per frame; pixels.c has the lower bits. */
+enum { NOTE_LUT = 256, NOTE_NO_LUT = 512, NOTE_FUNCTION = 1024, NOTE_WINDOW = 2048 };
+
+static bool first_time(mg_dicom *d, uint32_t note) {
+    mg_dicom_frames *frames = d->frame_state;
+    bool first = !frames || !(frames->noted & note);
+    if (frames) frames->noted |= note;
+    return first;
+}
+
+/* Windows come first in counting; where the file has none, its VOI LUTs are counted. */
+static const mg_dicom_element *choose_lut(const mg_dicom *d, uint32_t frame,
+                                          const mg_dicom_grey_options *o, bool window,
+                                          bool *unusable) {
+    mg_dicom_window any;
+    bool windows = mg_dicom_window_of(d, frame, 0, &any);
+    *unusable = !window && mg_dicom_window_named(d, frame, o->window, &any);
+    if (windows && o->window > 0) return NULL;
+    return mg_dicom_voi_lut_item(d, frame, o->window);
+}
+
+/* Some units say 16 bits and mean those of the pixels, or 8: their images would be nearly black.
+ * Entries that fill more are as bright as the standard makes them. */
+static void shrink_lut(mg_dicom *d, mg_dicom_lut *lut, int stored_bits) {
+    int bits = lut->used <= 8 ? 8 : lut->used <= stored_bits ? stored_bits : 16;
+    if (lut->bits != 16 || bits >= 16) return;
+    lut->bits = bits;
+    if (first_time(d, NOTE_LUT))
+        mg_dicom_warn(d, 0,
+                      "the VOI LUT says 16 bits per entry, but its entries fill %d: taken as %d",
+                      lut->used, bits);
+}
+
 static mg_dicom_status choose_voi(mg_dicom *d, uint32_t frame, const mg_dicom_grey_options *o,
-                                  mg_dicom_grey *g, mg_dicom_error *err) {
-    const mg_dicom_element *lut = mg_dicom_voi_lut_item(d, frame);
+                                  int stored_bits, mg_dicom_grey *g, mg_dicom_error *err) {
     if (o->no_voi) return MG_DICOM_OK;
     if (o->override) {
         if (!mg_dicom_window_valid(o->override))
@@ -144,24 +176,36 @@ static mg_dicom_status choose_voi(mg_dicom *d, uint32_t frame, const mg_dicom_gr
         g->voi.window = *o->override;
         return MG_DICOM_OK;
     }
-    bool window = mg_dicom_window_of(d, frame, o->window, &g->voi.window);
-    if (!window && o->window > 0)
-        return mg_dicom_fail(err, MG_DICOM_ERR_ARG, 0, "the file has no window number %d",
-                             o->window);
-    if (lut && (!o->no_voi_lut || !window) && o->window == 0) {
+    bool window = mg_dicom_window_of(d, frame, o->window, &g->voi.window), named = false;
+    const mg_dicom_element *lut = choose_lut(d, frame, o, window, &named);
+    if (!window && !lut && o->window > 0)
+        return mg_dicom_fail(err, MG_DICOM_ERR_ARG, 0, "the file has no usable window number %d",
+                             o->window + 1);
+    if (lut && (!o->no_voi_lut || !window)) {
         mg_dicom_error broken = {0};
         mg_dicom_status status =
             mg_dicom_lut_read(d, lut, g->modality.signed_output, &g->voi.lut, &broken);
         if (status == MG_DICOM_OK) {
             g->voi.kind = MG_DICOM_VOI_LUT;
+            shrink_lut(d, &g->voi.lut, stored_bits);
             return status;
         }
         mg_dicom_lut_free(&g->voi.lut);
         if (!window || status == MG_DICOM_ERR_MEMORY)
             return mg_dicom_fail(err, status, broken.offset, "VOI LUT: %s", broken.message);
-        mg_dicom_warn(d, broken.offset, "VOI LUT not used: %.120s", broken.message);
+        if (first_time(d, NOTE_NO_LUT))
+            mg_dicom_warn(d, broken.offset, "VOI LUT not used: %.120s", broken.message);
     }
     g->voi.kind = window ? MG_DICOM_VOI_WINDOW : MG_DICOM_VOI_RANGE;
+    char function[32] = "";
+    if (window) mg_dicom_unknown_function(d, frame, function);
+    if (function[0] && first_time(d, NOTE_FUNCTION))
+        mg_dicom_warn(d, 0, "VOI LUT Function '%s' is not a known one, taken as LINEAR", function);
+    if (named && first_time(d, NOTE_WINDOW))
+        mg_dicom_warn(d, 0,
+                      "window %d (centre %g, width %g) cannot be used: the image's own range is "
+                      "taken instead",
+                      o->window + 1, g->voi.window.center, g->voi.window.width);
     return MG_DICOM_OK;
 }
 
@@ -249,7 +293,8 @@ mg_dicom_status mg_dicom_read_stored(mg_dicom *d, uint32_t frame,
     g->modality.signed_output = out->is_signed;
     if (status == MG_DICOM_OK && !o.no_modality)
         status = mg_dicom_modality_read(d, &out->steps->image, frame, &g->modality, err);
-    if (status == MG_DICOM_OK) status = choose_voi(d, frame, &o, g, err);
+    if (status == MG_DICOM_OK)
+        status = choose_voi(d, frame, &o, out->steps->image.bits_stored, g, err);
     if (status == MG_DICOM_OK && g->voi.kind == MG_DICOM_VOI_RANGE) status = range_of(out, err);
     if (status == MG_DICOM_OK) {
         g->invert = !o.no_presentation && is_inverse(d, &out->steps->image);

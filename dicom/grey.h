@@ -10,7 +10,8 @@
 typedef struct mg_dicom_lut {
     int64_t first;    /* input value that maps to entry 0 */
     uint32_t count;   /* 1…65536 */
-    int bits;         /* of an entry: what the descriptor says, or what the entries need */
+    int bits;         /* of an entry: what the descriptor says, or more if the entries need it */
+    int used;         /* that the largest entry has */
     uint16_t *values; /* owned */
 } mg_dicom_lut;
 
@@ -55,8 +56,12 @@ void mg_dicom_lut_apply(const mg_dicom_lut *lut, double *x, size_t n);
 
 mg_dicom_status mg_dicom_modality_read(const mg_dicom *d, const mg_dicom_image *image,
                                        uint32_t frame, mg_dicom_modality *out, mg_dicom_error *err);
-/* The first item of the VOI LUT Sequence that holds for a frame, or NULL. */
-const mg_dicom_element *mg_dicom_voi_lut_item(const mg_dicom *d, uint32_t frame);
+/* Item `index` of the VOI LUT Sequence that holds for a frame, or NULL. */
+const mg_dicom_element *mg_dicom_voi_lut_item(const mg_dicom *d, uint32_t frame, int index);
+/* Whether a window's values are in the file, usable or not. */
+bool mg_dicom_window_named(const mg_dicom *d, uint32_t frame, int index, mg_dicom_window *out);
+/* The VOI LUT Function of a frame if it is none that is known; else "". */
+void mg_dicom_unknown_function(const mg_dicom *d, uint32_t frame, char out[32]);
 /* Pixel padding as a range of stored values. */
 bool mg_dicom_padding_of(const mg_dicom *d, const mg_dicom_image *image, int64_t *low,
                          int64_t *high);

@@ -58,10 +58,11 @@ static mg_dicom_status read_data(const mg_dicom_element *e, mg_dicom_lut *out,
         out->values[i] = v;
         if (v > most) most = v;
     }
-    /* The entries have the last word: more bits than promised, or a 16-bit LUT that fills fewer. */
+    /* The entries have the last word where they need more bits than promised. */
     int used = 1;
     while (most >> used) used++;
-    if (used > out->bits || (out->bits == 16 && used >= 8)) out->bits = used;
+    out->used = used;
+    if (used > out->bits) out->bits = used;
     return MG_DICOM_OK;
 }
 

@@ -19,6 +19,7 @@
 #define WIDTH                MG_DICOM_TAG(0x0028, 0x1051)
 #define EXPLANATION          MG_DICOM_TAG(0x0028, 0x1055)
 #define FUNCTION             MG_DICOM_TAG(0x0028, 0x1056)
+#define LUT_EXPLANATION      MG_DICOM_TAG(0x0028, 0x3003)
 #define PADDING              MG_DICOM_TAG(0x0028, 0x0120)
 #define PADDING_LIMIT        MG_DICOM_TAG(0x0028, 0x0121)
 
@@ -56,10 +57,11 @@ static mg_dicom_status read_rescale(const mg_dicom *d, const mg_dicom_element *i
     int slope = read_real(d, item, SLOPE, &out->slope);
     int intercept = read_real(d, item, INTERCEPT, &out->intercept);
     if (slope < 0 || intercept < 0 || (slope && out->slope == 0))
-        return mg_dicom_fail(err, MG_DICOM_ERR_PIXELS, 0,
-                             "Rescale %s is %s; stored values can be had without it (no_modality)",
-                             intercept < 0 ? "Intercept" : "Slope",
-                             slope > 0 && intercept >= 0 ? "0" : "not a number");
+        return mg_dicom_fail(
+            err, MG_DICOM_ERR_PIXELS, 0,
+            "Rescale %s is %s; stored values can be had without it (no_modality, --no-modality)",
+            intercept < 0 ? "Intercept" : "Slope",
+            slope > 0 && intercept >= 0 ? "0" : "not a number");
     if (!slope) out->slope = 1;
     if (!intercept) out->intercept = 0;
     out->rescale = out->slope != 1 || out->intercept != 0;
@@ -89,7 +91,7 @@ bool mg_dicom_window_valid(const mg_dicom_window *w) {
 }
 
 static bool read_window(const mg_dicom *d, const mg_dicom_element *item, int index,
-                        mg_dicom_window *out) {
+                        mg_dicom_window *out, bool *named) {
     const mg_dicom_element *center = mg_dicom_find_in(d, item, CENTER);
     const mg_dicom_element *width = mg_dicom_find_in(d, item, WIDTH);
     const mg_dicom_element *function = mg_dicom_find_in(d, item, FUNCTION);
@@ -97,8 +99,11 @@ static bool read_window(const mg_dicom *d, const mg_dicom_element *item, int ind
     char name[32] = "";
     *out = (mg_dicom_window){.function = MG_DICOM_VOI_LINEAR};
     if (!center || !width || !mg_dicom_element_double(d, center, index, &out->center) ||
-        !mg_dicom_element_double(d, width, index, &out->width))
+        !mg_dicom_element_double(d, width, index, &out->width)) {
+        *named = center && width && index < mg_dicom_count(d, center);
         return false;
+    }
+    *named = true;
     if (function && mg_dicom_element_text(d, function, 0, name, sizeof name) > 0) {
         if (strcmp(name, "SIGMOID") == 0) out->function = MG_DICOM_VOI_SIGMOID;
         if (strcmp(name, "LINEAR_EXACT") == 0) out->function = MG_DICOM_VOI_LINEAR_EXACT;
@@ -112,17 +117,44 @@ static bool read_window(const mg_dicom *d, const mg_dicom_element *item, int ind
 bool mg_dicom_window_of(const mg_dicom *d, uint32_t frame, int index, mg_dicom_window *out) {
     if (!d || !out || index < 0) return false;
     const mg_dicom_element *group = group_of(d, frame, FRAME_VOI_LUT);
-    return (group && read_window(d, group, index, out)) || read_window(d, NULL, index, out);
+    bool named;
+    return (group && read_window(d, group, index, out, &named)) ||
+           read_window(d, NULL, index, out, &named);
 }
 
-const mg_dicom_element *mg_dicom_voi_lut_item(const mg_dicom *d, uint32_t frame) {
+bool mg_dicom_window_named(const mg_dicom *d, uint32_t frame, int index, mg_dicom_window *out) {
     const mg_dicom_element *group = group_of(d, frame, FRAME_VOI_LUT);
-    const mg_dicom_element *lut = group ? first_item(d, group, VOI_LUT) : NULL;
-    return lut ? lut : first_item(d, NULL, VOI_LUT);
+    bool named = false;
+    if (group) read_window(d, group, index, out, &named);
+    if (!named) read_window(d, NULL, index, out, &named);
+    return named;
+}
+
+void mg_dicom_unknown_function(const mg_dicom *d, uint32_t frame, char out[32]) {
+    const mg_dicom_element *group = group_of(d, frame, FRAME_VOI_LUT);
+    const mg_dicom_element *e = group ? mg_dicom_find_in(d, group, FUNCTION) : NULL;
+    if (!e) e = mg_dicom_find(d, FUNCTION);
+    if (mg_dicom_element_text(d, e, 0, out, 32) <= 0 || strcmp(out, "LINEAR") == 0 ||
+        strcmp(out, "SIGMOID") == 0 || strcmp(out, "LINEAR_EXACT") == 0)
+        out[0] = 0;
+}
+
+const mg_dicom_element *mg_dicom_voi_lut_item(const mg_dicom *d, uint32_t frame, int index) {
+    const mg_dicom_element *group = group_of(d, frame, FRAME_VOI_LUT);
+    const mg_dicom_element *luts = group ? mg_dicom_find_in(d, group, VOI_LUT) : NULL;
+    if (!luts || !mg_dicom_item(d, luts, 0)) luts = mg_dicom_find(d, VOI_LUT);
+    return luts ? mg_dicom_item(d, luts, index) : NULL;
+}
+
+bool mg_dicom_voi_lut_of(const mg_dicom *d, uint32_t frame, int index, char explanation[64]) {
+    const mg_dicom_element *lut = d && index >= 0 ? mg_dicom_voi_lut_item(d, frame, index) : NULL;
+    const mg_dicom_element *e = lut ? mg_dicom_find_in(d, lut, LUT_EXPLANATION) : NULL;
+    if (explanation && mg_dicom_element_text(d, e, 0, explanation, 64) < 0) explanation[0] = 0;
+    return lut != NULL;
 }
 
 bool mg_dicom_has_voi_lut(const mg_dicom *d, uint32_t frame) {
-    return d && mg_dicom_voi_lut_item(d, frame) != NULL;
+    return mg_dicom_voi_lut_of(d, frame, 0, NULL);
 }
 
 /* --- padding ---------------------------------------------------------------------------------- */

@@ -258,3 +258,99 @@ Test(grey_luts, rescale_that_makes_no_sense) {
         grey_done(&g);
     }
 }
+
+/* --- what is not as it says ------------------------------------------------------------------- */
+
+static bool warns(const mg_dicom *d, const char *text) {
+    for (int i = 0; i < mg_dicom_warnings(d); i++)
+        if (strstr(mg_dicom_warning(d, i), text)) return true;
+    return false;
+}
+
+Test(grey_luts, a_16_bit_lut_is_scaled_by_16_bits) {
+    static uint16_t data[N];
+    static float out[N];
+    grey_ramp(data);
+    static const struct {
+        uint16_t top;
+        double full;
+    } cases[] = {{32767, 65535}, {65535, 65535}, {4095, 4095},
+                 {3000, 4095},   {255, 255},     {100, 255}};
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        uint16_t entries[4] = {0, 50, 100, cases[c].top};
+        const uint16_t descriptor[3] = {4, 1000, 16};
+        grey_file g;
+        grey_begin(&g, &square12);
+        put_lut(&g.f, 0x00283010, "US", descriptor, "OW", entries, sizeof entries);
+        grey_end(&g, data, sizeof data);
+        read_grey(&g, NULL, out);
+        for (int i = 0; i < N; i++) {
+            int at = data[i] < 1000 ? 0 : data[i] > 1003 ? 3 : data[i] - 1000;
+            cr_assert_float_eq((double)out[i], entries[at] / cases[c].full, 1e-6, "case %zu", c);
+        }
+        cr_expect_eq(warns(g.d, "16 bits per entry"), cases[c].full < 65535);
+        grey_done(&g);
+    }
+}
+
+Test(grey_luts, luts_are_counted_where_there_are_no_windows) {
+    static uint16_t data[N];
+    static float out[N];
+    grey_ramp(data);
+    uint8_t entries[2][2] = {{0, 255}, {255, 0}};
+    const uint16_t descriptor[3] = {2, 1000, 8};
+    for (int windows = 0; windows < 2; windows++) {
+        grey_file g;
+        grey_begin(&g, &square12);
+        if (windows) pixel_file_text(&g.f, 0x00281050, "DS", "100");
+        if (windows) pixel_file_text(&g.f, 0x00281051, "DS", "50");
+        pixel_file_open(&g.f, 0x00283010);
+        for (int k = 0; k < 2; k++) {
+            pixel_file_open(&g.f, 0xFFFEE000);
+            pixel_file_element(&g.f, 0x00283002, "US", descriptor, 6);
+            pixel_file_text(&g.f, 0x00283003, "LO", k ? "HARD" : "SOFT");
+            pixel_file_element(&g.f, 0x00283006, "OB", entries[k], 2);
+            pixel_file_close(&g.f, true);
+        }
+        pixel_file_close(&g.f, false);
+        grey_end(&g, data, sizeof data);
+        char name[64];
+        cr_expect(mg_dicom_voi_lut_of(g.d, 0, 1, name));
+        cr_expect_str_eq(name, "HARD");
+        cr_expect_not(mg_dicom_voi_lut_of(g.d, 0, 2, name));
+        for (int k = 0; k < 3; k++) {
+            mg_dicom_grey_options o = {.window = k};
+            mg_dicom_error err = {0};
+            mg_dicom_status status = mg_dicom_read_grey(g.d, 0, &o, out, &err);
+            bool there = k == 0 || (k == 1 && !windows);
+            cr_expect_eq(status, there ? MG_DICOM_OK : MG_DICOM_ERR_ARG, "%s", err.message);
+            if (!there) cr_expect(strstr(err.message, k == 1 ? "number 2" : "number 3"));
+            for (int i = 0; there && i < N; i++)
+                cr_assert_eq(out[i], (data[i] > 1000) != k ? 1.0f : 0.0f);
+        }
+        grey_done(&g);
+    }
+}
+
+Test(grey_luts, unusable_windows_and_functions_are_told) {
+    static uint16_t data[N];
+    static float out[N];
+    static const char *const cases[][4] = {{"100", "0", NULL, "window 1 (centre 100, width 0)"},
+                                           {"x", "10", NULL, "window 1"},
+                                           {"100", "50", "CUBIC", "VOI LUT Function 'CUBIC'"},
+                                           {"100", "50", "SIGMOID", NULL},
+                                           {NULL, NULL, NULL, NULL}};
+    grey_ramp(data);
+    for (size_t c = 0; c < 5; c++) {
+        grey_file g;
+        grey_begin(&g, &square12);
+        if (cases[c][0]) pixel_file_text(&g.f, 0x00281050, "DS", cases[c][0]);
+        if (cases[c][1]) pixel_file_text(&g.f, 0x00281051, "DS", cases[c][1]);
+        if (cases[c][2]) pixel_file_text(&g.f, 0x00281056, "CS", cases[c][2]);
+        grey_end(&g, data, sizeof data);
+        for (int again = 0; again < 2; again++) read_grey(&g, NULL, out);
+        cr_expect_eq(mg_dicom_warnings(g.d), cases[c][3] != NULL, "case %zu, once", c);
+        if (cases[c][3]) cr_expect(warns(g.d, cases[c][3]), "%s", mg_dicom_warning(g.d, 0));
+        grey_done(&g);
+    }
+}
