@@ -1,4 +1,5 @@
 /* dicom: look into DICOM files, get pixels out of them, check them, rewrite them. */
+#include <errno.h>
 #include <string.h>
 
 #include "apps/lib/cli.h"
@@ -28,10 +29,18 @@ static const mg_cli_program program = {
     .least_arguments = 1,
     .most_arguments = -1};
 
+/* What was printed may have got nowhere: a full disk is found out at the end. */
+static int written(int code) {
+    if (fflush(stdout) == 0 && !ferror(stdout)) return code;
+    fprintf(stderr, "dicom: cannot write to standard output: %s\n", strerror(errno));
+    return code == MG_EXIT_DONE ? MG_EXIT_FAILED : code;
+}
+
 int main(int argc, char **argv) {
     for (int i = 0; argc > 1 && i < COMMANDS; i++)
-        if (strcmp(argv[1], commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return written(commands[i].run(argc - 1, argv + 1));
     int code = mg_cli_parse(&program, &argc, &argv);
-    if (code != MG_CLI_RUN) return code;
+    if (code != MG_CLI_RUN) return written(code);
     return mg_cli_usage_error(&program, "'%s' is no command", argv[0]);
 }

@@ -1,12 +1,11 @@
 /* dicom_commands.c: info, dump and pixels; what all commands share. */
 #include "apps/lib/dicom_commands.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "apps/lib/cli.h"
+#include "apps/lib/dicom_output.h"
 #include "dicom/writer.h"
 
 mg_dicom *mg_dicom_command_open(const char *path, const mg_dicom_options *options) {
@@ -19,6 +18,25 @@ mg_dicom *mg_dicom_command_open(const char *path, const mg_dicom_options *option
 void mg_dicom_command_warn(const char *path, const mg_dicom *d) {
     for (int i = 0; i < mg_dicom_warnings(d); i++)
         fprintf(stderr, "%s: warning: %s\n", path, mg_dicom_warning(d, i));
+}
+
+char *mg_dicom_command_values(const mg_dicom *d, const mg_dicom_element *e) {
+    int length = mg_dicom_element_all_text(d, e, NULL, 0);
+    char *text = length < 0 ? NULL : malloc((size_t)length + 1);
+    if (text) mg_dicom_element_all_text(d, e, text, (size_t)length + 1);
+    return text;
+}
+
+char *mg_dicom_command_next_value(const mg_dicom_element *e, char **rest) {
+    char *value = *rest, *end;
+    *rest = NULL;
+    if (!value || (e->vr[1] == 'T' && strchr("SLU", e->vr[0])) || memcmp(e->vr, "UR", 2) == 0)
+        return value; /* one text, backslashes and all */
+    if ((end = strchr(value, '\\'))) *rest = end + 1;
+    else end = value + strlen(value);
+    while (end > value && end[-1] == ' ') end--;
+    *end = 0;
+    return value + strspn(value, " ");
 }
 
 /* --- info ------------------------------------------------------------------------------------- */
@@ -88,7 +106,8 @@ int mg_dicom_command_dump(int argc, char **argv) {
 /* --- pixels ----------------------------------------------------------------------------------- */
 
 typedef struct pixel_sink {
-    FILE *raw;
+    mg_dicom_output raw;
+    bool writing;
     mg_dicom_sha256 hash;
     bool hashing;
 } pixel_sink;
@@ -123,9 +142,10 @@ static mg_dicom_status copy_frames(mg_dicom *d, const mg_dicom_image *image, int
                     frame[i + k] = frame[i + width - 1 - k];
                     frame[i + width - 1 - k] = swap;
                 }
-        if (sink->raw && fwrite(frame, 1, bytes, sink->raw) != bytes) {
+        mg_error failure = {0};
+        if (sink->writing && mg_dicom_output_write(&sink->raw, frame, bytes, &failure) != MG_OK) {
             err->code = status = MG_DICOM_ERR_IO;
-            snprintf(err->message, sizeof err->message, "cannot write: %s", strerror(errno));
+            snprintf(err->message, sizeof err->message, "%.390s", failure.message);
         }
         if (sink->hashing) mg_dicom_sha256_add(&sink->hash, frame, bytes);
     }
@@ -133,7 +153,7 @@ static mg_dicom_status copy_frames(mg_dicom *d, const mg_dicom_image *image, int
     return status;
 }
 
-/* One file to one output; the output file is removed when something failed. */
+/* One file to one output, which appears when everything went well. */
 static int copy_pixels(const char *path, const char *raw, bool hash, int64_t frame,
                        const mg_dicom_read_options *read) {
     mg_dicom_error err = {0};
@@ -142,28 +162,26 @@ static int copy_pixels(const char *path, const char *raw, bool hash, int64_t fra
     if (!d) return MG_EXIT_FAILED;
     pixel_sink sink = {.hashing = hash};
     mg_dicom_sha256_begin(&sink.hash);
-    bool to_stdout = raw && strcmp(raw, "-") == 0;
+    mg_error failure = {0};
     mg_dicom_status status = mg_dicom_image_info(d, &image, &err);
     if (status == MG_DICOM_OK && frame > (int64_t)image.frames) {
         err.code = status = MG_DICOM_ERR_ARG;
         snprintf(err.message, sizeof err.message, "has %u frames, frame %lld was asked for",
                  image.frames, (long long)frame);
     }
-    if (status == MG_DICOM_OK && raw && !(sink.raw = to_stdout ? stdout : fopen(raw, "wb"))) {
-        err.code = status = MG_DICOM_ERR_IO;
-        snprintf(err.message, sizeof err.message, "cannot write %s: %s", raw, strerror(errno));
+    if (status == MG_DICOM_OK && raw) {
+        sink.writing = mg_dicom_output_open(&sink.raw, raw, path, &failure) == MG_OK;
+        if (!sink.writing) status = MG_DICOM_ERR_IO;
     }
     if (status == MG_DICOM_OK) status = copy_frames(d, &image, frame, read, &sink, &err);
-    if (sink.raw && fflush(sink.raw) != 0 && status == MG_DICOM_OK) {
-        err.code = status = MG_DICOM_ERR_IO;
-        snprintf(err.message, sizeof err.message, "cannot write %s: %s", raw, strerror(errno));
-    }
-    if (sink.raw && !to_stdout) fclose(sink.raw);
+    if (sink.writing &&
+        mg_dicom_output_close(&sink.raw, status == MG_DICOM_OK, &failure) != MG_OK &&
+        status == MG_DICOM_OK)
+        status = MG_DICOM_ERR_IO;
     mg_dicom_command_warn(path, d);
     mg_dicom_close(d);
     if (status != MG_DICOM_OK) {
-        if (sink.raw && !to_stdout) unlink(raw);
-        fprintf(stderr, "%s: %s\n", path, err.message);
+        fprintf(stderr, "%s: %s\n", path, err.message[0] ? err.message : failure.message);
         return MG_EXIT_FAILED;
     }
     if (hash) {

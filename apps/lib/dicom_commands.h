@@ -19,6 +19,11 @@ mg_dicom *mg_dicom_command_open(const char *path, const mg_dicom_options *option
 /* Warnings of an open file to stderr. */
 void mg_dicom_command_warn(const char *path, const mg_dicom *d);
 
+/* The text of all values of an element, to be freed; NULL for numbers and bytes. next_value takes it
+ * apart, value after value without blanks around it, and gives NULL behind the last. */
+char *mg_dicom_command_values(const mg_dicom *d, const mg_dicom_element *e);
+char *mg_dicom_command_next_value(const mg_dicom_element *e, char **rest);
+
 /* apps/lib/dicom_print.c */
 void mg_dicom_print_dump(const mg_dicom *d, bool whole_values, FILE *to);
 /* DICOM JSON model (PS3.18 annex F). Values of more than `most_inline` bytes become BulkDataURI. */

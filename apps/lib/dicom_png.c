@@ -5,18 +5,20 @@
 
 #include "apps/lib/cli.h"
 #include "apps/lib/dicom_commands.h"
+#include "apps/lib/dicom_output.h"
 #include "data/png.h"
 
 typedef struct settings {
     const char *window, *function;
     int64_t frame, bits, reduce, which;
-    bool no_voi_lut, partial;
+    bool no_voi_lut, no_modality, partial;
 } settings;
 
 static float *read_grey(mg_dicom *d, const mg_dicom_image *image, const settings *s, uint32_t *rows,
                         uint32_t *columns, mg_dicom_error *err) {
     mg_dicom_window window = {.function = MG_DICOM_VOI_LINEAR};
-    mg_dicom_grey_options options = {.no_voi_lut = s->no_voi_lut,
+    mg_dicom_grey_options options = {.no_modality = s->no_modality,
+                                     .no_voi_lut = s->no_voi_lut,
                                      .window = (int)s->which - 1,
                                      .read = {.reduce = (int)s->reduce,
                                               .allow_partial = s->partial,
@@ -121,7 +123,11 @@ static int write_png(const char *from, const char *to, const settings *s) {
         return MG_EXIT_FAILED;
     }
     mg_error png_error = {0};
-    mg_status status = mg_png_write(to, &png, &png_error);
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    mg_status status = mg_png_encode(&png, &bytes, &size, &png_error);
+    if (status == MG_OK) status = mg_dicom_output_file(to, from, bytes, size, &png_error);
+    free(bytes);
     free(png.pixels);
     if (status == MG_OK) return MG_EXIT_DONE;
     fprintf(stderr, "%s: %s\n", to, png_error.message);
@@ -133,14 +139,16 @@ int mg_dicom_command_png(int argc, char **argv) {
     const mg_cli_option options[] = {
         {"bits", 'b', MG_CLI_INT, &s.bits, "8|16", "8", "bits of a grey sample", 8, 16},
         {"frame", 'f', MG_CLI_INT, &s.frame, "N", "1", "which frame, from 1", 1, 4294967295.0},
-        {"which", 'w', MG_CLI_INT, &s.which, "N", "1", "which of the file's windows, from 1", 1,
-         1000},
+        {"which", 'w', MG_CLI_INT, &s.which, "N", "1",
+         "which of the file's windows, or of its VOI LUTs if it has no windows, from 1", 1, 1000},
         {"window", 0, MG_CLI_STRING, &s.window, "CENTRE,WIDTH", NULL,
          "use this window instead of the file's", 0, 0},
         {"function", 0, MG_CLI_CHOICE, &s.function, "linear|linear-exact|sigmoid", "linear",
          "VOI function that goes with --window", 0, 0},
         {"no-voi-lut", 0, MG_CLI_FLAG, &s.no_voi_lut, NULL, NULL,
          "the window where the file has a VOI LUT too", 0, 0},
+        {"no-modality", 0, MG_CLI_FLAG, &s.no_modality, NULL, NULL,
+         "stored values, without the file's rescaling", 0, 0},
         {"reduce", 'r', MG_CLI_INT, &s.reduce, "N", "0", "JPEG 2000: halve the size N times", 0,
          32},
         {"allow-partial", 0, MG_CLI_FLAG, &s.partial, NULL, NULL,
