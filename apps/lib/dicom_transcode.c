@@ -4,6 +4,7 @@
 
 #include "apps/lib/cli.h"
 #include "apps/lib/dicom_commands.h"
+#include "apps/lib/dicom_output.h"
 #include "dicom/writer.h"
 
 static const struct syntax {
@@ -25,6 +26,12 @@ static const struct syntax *syntax_of(const char *name) {
     return NULL;
 }
 
+typedef struct args {
+    mg_dicom *d;
+    const char *from, *to;
+    mg_dicom_encode_options options;
+} args;
+
 /* What the decoded values are: decoders undo JPEG 2000's transform and subsampling. */
 static void settle_photometric(mg_dicom_image *image) {
     if (strcmp(image->photometric, "YBR_RCT") == 0 || strcmp(image->photometric, "YBR_ICT") == 0)
@@ -35,7 +42,15 @@ static void settle_photometric(mg_dicom_image *image) {
 
 static void *read_all(mg_dicom *d, const mg_dicom_image *image, mg_dicom_error *err) {
     size_t bytes;
-    uint8_t *frames = NULL;
+    uint8_t *frames = malloc(image->frame_bytes);
+    /* The number of frames is only a claim: whether the last one is there comes before the memory
+     * for all. */
+    mg_dicom_status last = MG_DICOM_OK;
+    if (frames && image->frames > 1)
+        last = mg_dicom_read_frame(d, image->frames - 1, NULL, frames, image->frame_bytes, err);
+    free(frames);
+    if (last != MG_DICOM_OK) return NULL;
+    frames = NULL;
     if (!__builtin_mul_overflow(image->frame_bytes, (size_t)image->frames, &bytes))
         frames = malloc(bytes);
     if (!frames) {
@@ -64,14 +79,86 @@ static void rename_instance(mg_dicom_dataset *s, const mg_dicom *d,
     mg_dicom_put_text(s, 0x00080018, uid);
 }
 
-static mg_dicom_status transcode(mg_dicom *d, const char *to, const struct syntax *syntax,
-                                 mg_dicom_encode_options *o, mg_dicom_error *err) {
+/* Whether compressed pixel data lies somewhere inside: an icon's. */
+static bool has_fragments(const mg_dicom *d, const mg_dicom_element *parent) {
+    const mg_dicom_element *e = mg_dicom_first_in(d, parent);
+    for (; e; e = mg_dicom_after(d, parent, e)) {
+        if (e->undefined && e->tag == 0x7FE00010) return true;
+        bool nests = strcmp(e->vr, "SQ") == 0 || e->tag == 0xFFFEE000;
+        if (nests && has_fragments(d, e)) return true;
+    }
+    return false;
+}
+
+/* All but the pixels. Icons that are compressed in the old syntax would lie in the new file as what
+ * they are not. */
+static void copy_elements(const args *a, mg_dicom_dataset *s) {
+    const mg_dicom_element *e = mg_dicom_first_in(a->d, NULL);
+    for (; e; e = mg_dicom_after(a->d, NULL, e)) {
+        if (e->tag >> 16 <= 2 || e->tag >> 16 == 0x7FE0) continue;
+        if (strcmp(e->vr, "SQ") == 0 && has_fragments(a->d, e) &&
+            strcmp(mg_dicom_transfer_syntax(a->d), a->options.transfer_syntax) != 0) {
+            const char *name = mg_dicom_tag_name(e->tag);
+            fprintf(stderr,
+                    "%s: warning: (%04x,%04x) %s is left out: its image is compressed in the old "
+                    "transfer syntax\n",
+                    a->from, e->tag >> 16, e->tag & 0xFFFF, name ? name : "");
+            continue;
+        }
+        mg_dicom_put_copy(s, a->d, e, false);
+    }
+}
+
+/* Overlays in the unused bits of the pixel words do not survive decoding. */
+static mg_dicom_status refuse_embedded_overlay(const mg_dicom *d, mg_dicom_error *err) {
+    for (uint32_t group = 0x6000; group < 0x6020; group += 2) {
+        int64_t bit = 0;
+        if (!mg_dicom_find(d, MG_DICOM_TAG(group, 0x0010)) ||
+            mg_dicom_find(d, MG_DICOM_TAG(group, 0x3000)) ||
+            !mg_dicom_int(d, MG_DICOM_TAG(group, 0x0102), &bit) || bit <= 0)
+            continue;
+        err->code = MG_DICOM_ERR_UNSUPPORTED;
+        snprintf(
+            err->message, sizeof err->message,
+            "overlay (%04x,xxxx) lies in bit %lld of the pixel words and would be lost: move it "
+            "to Overlay Data (%04x,3000), or remove its group, before transcoding",
+            group, (long long)bit, group);
+        return err->code;
+    }
+    return MG_DICOM_OK;
+}
+
+/* BitsStored as it should have been, where values exceed it: nothing may be cut off. */
+static void widen(const args *a, mg_dicom_image *image, const void *frames) {
+    int bits = mg_dicom_bits_needed(image, frames);
+    if (bits <= image->bits_stored) return;
+    fprintf(stderr, "%s: warning: BitsStored %d becomes %d, which the values need\n", a->from,
+            image->bits_stored, bits);
+    image->bits_stored = bits;
+}
+
+static mg_dicom_status write_dataset(const args *a, mg_dicom_dataset *s, mg_dicom_error *err) {
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    mg_error failure = {0};
+    mg_dicom_status status = mg_dicom_write_memory(s, &bytes, &size, err);
+    if (status == MG_DICOM_OK &&
+        mg_dicom_output_file(a->to, a->from, bytes, size, &failure) != MG_OK) {
+        err->code = status = MG_DICOM_ERR_IO;
+        snprintf(err->message, sizeof err->message, "%.*s", (int)sizeof err->message - 1,
+                 failure.message);
+    }
+    free(bytes);
+    return status;
+}
+
+static mg_dicom_status transcode(args *a, const struct syntax *syntax, mg_dicom_error *err) {
     mg_dicom_image image;
+    mg_dicom *d = a->d;
+    mg_dicom_encode_options *o = &a->options;
     mg_dicom_dataset *s = mg_dicom_dataset_create();
     o->transfer_syntax = syntax->uid;
-    const mg_dicom_element *e = mg_dicom_first_in(d, NULL);
-    for (; e; e = mg_dicom_after(d, NULL, e))
-        if (e->tag >> 16 > 2 && e->tag >> 16 != 0x7FE0) mg_dicom_put_copy(s, d, e, false);
+    copy_elements(a, s);
     mg_dicom_status status = mg_dicom_image_info(d, &image, err);
     if (status == MG_DICOM_ERR_NO_PIXELS && !mg_dicom_truncated(d)) {
         *err =
@@ -83,12 +170,14 @@ static mg_dicom_status transcode(mg_dicom *d, const char *to, const struct synta
         status = MG_DICOM_OK;
     } else if (status == MG_DICOM_OK) {
         settle_photometric(&image);
-        void *frames = read_all(d, &image, err);
+        status = refuse_embedded_overlay(d, err);
+        void *frames = status == MG_DICOM_OK ? read_all(d, &image, err) : NULL;
+        if (frames) widen(a, &image, frames);
         status = frames ? mg_dicom_put_image(s, &image, frames, o, err) : err->code;
         free(frames);
         if (syntax->lossy) rename_instance(s, d, o);
     }
-    if (status == MG_DICOM_OK) status = mg_dicom_write_file(s, to, err);
+    if (status == MG_DICOM_OK) status = write_dataset(a, s, err);
     mg_dicom_dataset_destroy(s);
     return status;
 }
@@ -119,8 +208,8 @@ int mg_dicom_command_transcode(int argc, char **argv) {
     mg_dicom *d = mg_dicom_command_open(argv[0], NULL);
     if (!d) return MG_EXIT_FAILED;
     mg_dicom_error err = {0};
-    mg_dicom_encode_options o = {.near = (int)near, .ratio = ratio};
-    mg_dicom_status status = transcode(d, argv[1], syntax_of(to), &o, &err);
+    args a = {d, argv[0], argv[1], {.near = (int)near, .ratio = ratio}};
+    mg_dicom_status status = transcode(&a, syntax_of(to), &err);
     mg_dicom_command_warn(argv[0], d);
     mg_dicom_close(d);
     if (status == MG_DICOM_OK) return MG_EXIT_DONE;
