@@ -83,7 +83,19 @@ static bool is_json_number(const char *t) {
     return *t == 0;
 }
 
-static void print_value(const printer *p, const mg_dicom_element *e, int index, const char *text) {
+/* "+1", ".5", "1,5": legal DS or common, but not JSON. */
+static bool is_other_number(const char *text, double *out) {
+    char copy[65], *end;
+    size_t n = strlen(text);
+    if (n == 0 || n >= sizeof copy || strspn(text, "0123456789+-.,eE") != n) return false;
+    memcpy(copy, text, n + 1);
+    for (char *c = copy; *c; c++)
+        if (*c == ',') *c = '.';
+    *out = strtod(copy, &end); /* programs here run in the C locale */
+    return *end == 0 && isfinite(*out);
+}
+
+static void print_value(const printer *p, const mg_dicom_element *e, const char *text) {
     double v;
     if (text[0] == 0 && !is_vr(e, "ST LT UT")) {
         fputs("null", p->to);
@@ -93,8 +105,8 @@ static void print_value(const printer *p, const mg_dicom_element *e, int index, 
         fprintf(p->to, "\"%.4s%.4s\"", text + 1, text + 6);
     } else if (is_vr(e, "DS IS US SS UL SL UV SV FL FD") && is_json_number(text)) {
         fputs(text, p->to);
-    } else if (is_vr(e, "DS IS") && mg_dicom_element_double(p->d, e, index, &v)) {
-        fprintf(p->to, "%.17g", v); /* "+1", ".5", "1,5": legal DS or common, but not JSON */
+    } else if (is_vr(e, "DS IS") && is_other_number(text, &v)) {
+        fprintf(p->to, "%.17g", v);
     } else {
         print_string(text, strlen(text), p->to);
     }
@@ -102,39 +114,35 @@ static void print_value(const printer *p, const mg_dicom_element *e, int index, 
 
 static void print_values(const printer *p, const mg_dicom_element *e) {
     fputs(",\"Value\":[", p->to);
+    char *all = mg_dicom_command_values(p->d, e), *rest = all, number[64];
     for (int i = 0;; i++) {
-        int length = mg_dicom_element_text(p->d, e, i, NULL, 0);
-        char *text = length < 0 ? NULL : malloc((size_t)length + 1);
+        const char *text = number;
+        if (all) text = mg_dicom_command_next_value(e, &rest);
+        else if (mg_dicom_element_text(p->d, e, i, number, sizeof number) < 0) text = NULL;
         if (!text) break;
-        mg_dicom_element_text(p->d, e, i, text, (size_t)length + 1);
         if (i) fputc(',', p->to);
-        print_value(p, e, i, text);
-        free(text);
+        print_value(p, e, text);
     }
+    free(all);
     fputc(']', p->to);
 }
 
 static void print_bulk(const printer *p, const mg_dicom_element *e) {
     bool bytes = e->vr[0] == 'O' || is_vr(e, "UN");
-    if (bytes && e->length <= p->most_inline && !e->undefined && !e->big_endian) {
+    /* Bytes of a deflated data set are nowhere in the file as they are. */
+    bool deflated = strcmp(mg_dicom_transfer_syntax(p->d), "1.2.840.10008.1.2.1.99") == 0;
+    if (bytes && (deflated || e->length <= p->most_inline) && !e->undefined && !e->big_endian) {
         fputs(",\"InlineBinary\":", p->to);
         print_base64(e->value, e->length, p->to);
         return;
     }
-    bool long_form = bytes || is_vr(e, "UC");
+    if (deflated) return;
     fputs(",\"BulkDataURI\":\"file:", p->to);
     for (const unsigned char *c = (const unsigned char *)p->path; *c; c++)
         if (isalnum(*c) || strchr("/._~-", *c)) fputc(*c, p->to);
         else fprintf(p->to, "%%%02X", *c);
-    fprintf(p->to, "?offset=%" PRIu64 "&length=%" PRIu64 "\"",
-            e->offset + (e->implicit || !long_form ? 8 : 12), e->length);
-}
-
-/* Text with many values: printing them takes time with the square of their number. */
-static bool is_long_list(const mg_dicom_element *e) {
-    bool decoded = is_vr(e, "LO PN SH UC");
-    bool numeric = is_vr(e, "US SS UL SL UV SV FL FD AT");
-    return !numeric && !is_vr(e, "ST LT UT UR") && e->length > (decoded ? 1u << 14 : 1u << 17);
+    fprintf(p->to, "?offset=%" PRIu64 "&length=%" PRIu64 "\"", e->offset + (e->implicit ? 8 : 12),
+            e->length);
 }
 
 static void print_members(const printer *p, const mg_dicom_element *item);
@@ -163,7 +171,7 @@ static void print_members(const printer *p, const mg_dicom_element *item) {
             if (e->length) print_sequence(p, e);
         } else if (e->length == 0) {
             /* only the VR */
-        } else if (e->undefined || e->vr[0] == 'O' || is_vr(e, "UN") || is_long_list(e)) {
+        } else if (e->undefined || e->vr[0] == 'O' || is_vr(e, "UN")) {
             print_bulk(p, e);
         } else {
             print_values(p, e);

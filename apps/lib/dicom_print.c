@@ -13,7 +13,11 @@ static bool is_binary(const mg_dicom_element *e) {
 
 /* Puts control characters out of the way, so that one element stays one line. */
 static void print_clean(const char *text, FILE *to) {
-    for (; *text; text++) fputc((unsigned char)*text < 0x20 || *text == 0x7F ? '.' : *text, to);
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+        bool latin = *p == 0xC2 && p[1] >= 0x80 && p[1] < 0xA0; /* those above 0x7F */
+        fputc(latin || *p < 0x20 || *p == 0x7F ? '.' : *p, to);
+        p += latin;
+    }
 }
 
 static void print_bytes(const mg_dicom_element *e, bool whole, FILE *to) {
@@ -23,32 +27,29 @@ static void print_bytes(const mg_dicom_element *e, bool whole, FILE *to) {
 }
 
 static void print_values(const mg_dicom *d, const mg_dicom_element *e, bool whole, FILE *to) {
-    /* Very long lists stay cut: each value is looked for from the beginning. */
-    int shown = 0, room = whole && e->length <= 1u << 17 ? INT32_MAX : 64;
-    bool text = strchr("ACDILPSTU", e->vr[0]) && memcmp(e->vr, "US", 2) && memcmp(e->vr, "UL", 2) &&
-                memcmp(e->vr, "SS", 2) && memcmp(e->vr, "SL", 2) && memcmp(e->vr, "UV", 2) &&
-                memcmp(e->vr, "SV", 2) && memcmp(e->vr, "AT", 2);
-    if (text) fputc('[', to);
+    size_t shown = 0, room = whole ? SIZE_MAX : 64;
+    char *all = mg_dicom_command_values(d, e), *rest = all, number[64];
+    if (all) fputc('[', to);
     for (int i = 0; shown < room; i++) {
-        int length = mg_dicom_element_text(d, e, i, NULL, 0);
-        if (length < 0) break;
-        char *value = malloc((size_t)length + 1);
+        char *value = number;
+        if (all) value = mg_dicom_command_next_value(e, &rest);
+        else if (mg_dicom_element_text(d, e, i, number, sizeof number) < 0) value = NULL;
         if (!value) break;
-        mg_dicom_element_text(d, e, i, value, (size_t)length + 1);
         if (i) fputc('\\', to);
+        size_t length = strlen(value);
         if (length > room - shown) {
-            int cut = room - shown; /* not inside a character */
+            size_t cut = room - shown; /* not inside a character */
             while (cut > 0 && ((unsigned char)value[cut] & 0xC0) == 0x80) cut--;
-            strcpy(value + cut, "");
+            value[cut] = 0;
             print_clean(value, to);
             fputs("...", to);
         } else {
             print_clean(value, to);
         }
         shown += length + 1;
-        free(value);
     }
-    if (text) fputc(']', to);
+    if (all) fputc(']', to);
+    free(all);
 }
 
 static void print_element(const mg_dicom *d, const mg_dicom_element *e, bool whole, FILE *to) {
@@ -113,10 +114,19 @@ static void print_uid(const mg_dicom *d, const char *label, uint32_t tag, FILE *
 static void print_windows(const mg_dicom *d, FILE *to) {
     static const char *const functions[] = {"LINEAR", "LINEAR_EXACT", "SIGMOID"};
     mg_dicom_window w;
-    for (int i = 0; mg_dicom_window_of(d, 0, i, &w); i++)
-        fprintf(to, "  %-18scentre %g, width %g, %s%s%s\n", i ? "" : "window", w.center, w.width,
-                functions[w.function], w.explanation[0] ? ": " : "", w.explanation);
-    if (mg_dicom_has_voi_lut(d, 0)) fprintf(to, "  %-18sVOI LUT Sequence\n", "lookup table");
+    for (int i = 0; mg_dicom_window_of(d, 0, i, &w); i++) {
+        fprintf(to, "  %-18scentre %g, width %g, %s%s", i ? "" : "window", w.center, w.width,
+                functions[w.function], w.explanation[0] ? ": " : "");
+        print_clean(w.explanation, to);
+        fputc('\n', to);
+    }
+    char explanation[64];
+    for (int i = 0; mg_dicom_voi_lut_of(d, 0, i, explanation); i++) {
+        fprintf(to, "  %-18sVOI LUT %d%s", i ? "" : "lookup table", i + 1,
+                explanation[0] ? ": " : "");
+        print_clean(explanation, to);
+        fputc('\n', to);
+    }
 }
 
 static void print_image(const mg_dicom *d, FILE *to) {
@@ -145,6 +155,44 @@ static void print_image(const mg_dicom *d, FILE *to) {
     print_windows(d, to);
 }
 
+/* Several values of an element on one line. */
+static void print_pair(const mg_dicom *d, const char *label, uint32_t tag, const char *unit,
+                       FILE *to) {
+    const mg_dicom_element *e = mg_dicom_find(d, tag);
+    char *all = e ? mg_dicom_command_values(d, e) : NULL, *rest = all, *value;
+    if (all && all[0]) {
+        fprintf(to, "  %-18s", label);
+        for (int i = 0; i < 8 && (value = mg_dicom_command_next_value(e, &rest)); i++) {
+            if (i) fputs(" x ", to);
+            print_clean(value, to);
+        }
+        fprintf(to, " %s\n", unit);
+    }
+    free(all);
+}
+
+/* Which breast, from where: also the words of the view's code, and where tomosynthesis keeps the
+ * side. */
+static void print_breast(const mg_dicom *d, FILE *to) {
+    static const uint32_t per_frame[] = {0x52009230, 0, 0x00209071, 0, 0x00209072};
+    static const uint32_t shared[] = {0x52009229, 0, 0x00209071, 0, 0x00209072};
+    static const uint32_t view[] = {0x00540220, 0, 0x00080104};
+    const mg_dicom_element *side = mg_dicom_find_path(d, per_frame, 5);
+    const mg_dicom_element *parts[] = {
+        mg_dicom_find(d, 0x00200062), side ? side : mg_dicom_find_path(d, shared, 5),
+        mg_dicom_find(d, 0x00185101), mg_dicom_find_path(d, view, 3)};
+    bool any = false;
+    for (int i = 0; i < 4; i++) {
+        char text[200];
+        if (mg_dicom_element_text(d, parts[i], 0, text, sizeof text) <= 0) continue;
+        if (any) fputs(", ", to);
+        else fprintf(to, "  %-18s", "breast");
+        print_clean(text, to);
+        any = true;
+    }
+    if (any) fputc('\n', to);
+}
+
 void mg_dicom_print_info(const mg_dicom *d, const char *path, FILE *to) {
     const char *syntax = mg_dicom_transfer_syntax(d), *name = mg_dicom_uid_name(syntax);
     fprintf(to, "%s\n  %-18s%s (%s)\n", path, "transfer syntax", name ? name : "unknown", syntax);
@@ -154,7 +202,11 @@ void mg_dicom_print_info(const mg_dicom *d, const char *path, FILE *to) {
     print_text(d, "study", (const uint32_t[]){0x00080020, 0x00081030, 0}, to);
     print_text(d, "series", (const uint32_t[]){0x00080060, 0x0008103E, 0}, to);
     print_text(d, "device", (const uint32_t[]){0x00080070, 0x00081090, 0}, to);
-    print_text(d, "breast", (const uint32_t[]){0x00200062, 0x00185101, 0}, to);
+    print_breast(d, to);
+    print_text(d, "implant", (const uint32_t[]){0x00281300, 0}, to);
+    print_text(d, "intent", (const uint32_t[]){0x00080068, 0}, to);
+    print_pair(d, "imager spacing", 0x00181164, "mm", to);
+    print_pair(d, "pixel spacing", 0x00280030, "mm", to);
     print_image(d, to);
     if (mg_dicom_truncated(d)) fprintf(to, "  %-18sthe data set is incomplete\n", "");
     for (int i = 0; i < mg_dicom_warnings(d); i++)
