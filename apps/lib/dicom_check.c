@@ -1,4 +1,5 @@
 /* dicom_check.c: reads files completely and says what is wrong with them. */
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,18 +23,102 @@ static const char *missing_attribute(const mg_dicom *d) {
     return NULL;
 }
 
-/* Decodes every frame; the first failure stops. */
+/* What the parser reads over without a word, since values are none of its business. */
+typedef struct remarks {
+    int count;
+    char text[6][160];
+} remarks;
+
+static void remark(remarks *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void remark(remarks *r, const char *format, ...) {
+    if (r->count == 6) return;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(r->text[r->count++], sizeof r->text[0], format, arguments);
+    va_end(arguments);
+}
+
+static bool is_charset(const char *term) {
+    static const char *const terms[] = {
+        "",           "ISO_IR 6",   "ISO_IR 13",  "ISO_IR 100", "ISO_IR 101", "ISO_IR 109",
+        "ISO_IR 110", "ISO_IR 126", "ISO_IR 127", "ISO_IR 138", "ISO_IR 144", "ISO_IR 148",
+        "ISO_IR 149", "ISO_IR 166", "ISO_IR 192", "ISO_IR 203", "GB18030",    "GBK"};
+    char plain[40];
+    if (strncmp(term, "ISO 2022 IR ", 12) == 0) {
+        if (!strcmp(term + 12, "58") || !strcmp(term + 12, "87") || !strcmp(term + 12, "159"))
+            return true;
+        snprintf(plain, sizeof plain, "ISO_IR %.20s", term + 12);
+        term = plain;
+    }
+    for (size_t i = 0; i < sizeof terms / sizeof terms[0]; i++)
+        if (strcmp(terms[i], term) == 0) return true;
+    return false;
+}
+
+static bool beyond_ascii(const mg_dicom_element *e) {
+    for (uint64_t i = 0; i < e->length; i++)
+        if (e->value[i] >= 0x80 || e->value[i] == 0x1B) return true;
+    return false;
+}
+
+/* PS3.3 C.12.1.1.2: text beyond ASCII needs a declared set, and the set has to be one. */
+static void check_charset(const mg_dicom *d, remarks *r) {
+    const mg_dicom_element *declared = mg_dicom_find(d, 0x00080005);
+    char term[64];
+    for (int i = 0; i < mg_dicom_count(d, declared); i++)
+        if (mg_dicom_element_text(d, declared, i, term, sizeof term) >= 0 && !is_charset(term)) {
+            for (char *c = term; *c; c++)
+                if ((unsigned char)*c < 0x20 || *c == 0x7F) *c = '.';
+            remark(r, "Specific Character Set '%s' is none that is defined", term);
+            break;
+        }
+    mg_dicom_iterator it = {0};
+    for (const mg_dicom_element *e; (e = mg_dicom_next(d, &it));) {
+        if (!strstr("LO LT PN SH ST UC UT", e->vr) || !beyond_ascii(e)) continue;
+        char *text = mg_dicom_command_values(d, e);
+        const char *what = NULL;
+        if (!e->charset && !(declared && declared->length))
+            what = "has text beyond ASCII, but no character set is declared";
+        else if (text && strstr(text, "\xEF\xBF\xBD"))
+            what = "has bytes that its Specific Character Set gives no meaning";
+        free(text);
+        if (!what) continue;
+        remark(r, "(%04x,%04x) %s", e->tag >> 16, e->tag & 0xFFFF, what);
+        return;
+    }
+}
+
+static void collect_remarks(const mg_dicom *d, remarks *r) {
+    const char *missing = missing_attribute(d);
+    char meta[100], uid[100];
+    if (missing) remark(r, "%s is missing or empty", missing);
+    const mg_dicom_element *syntax = mg_dicom_find(d, 0x00020010);
+    bool has_meta = mg_dicom_find(d, 0x00020000) || mg_dicom_find(d, 0x00020002);
+    if (syntax ? syntax->length == 0 || mg_dicom_element_text(d, syntax, 0, NULL, 0) <= 0
+               : has_meta)
+        remark(r, "Transfer Syntax UID is missing or empty, the data set was taken as %s",
+               mg_dicom_transfer_syntax(d));
+    if (mg_dicom_text(d, 0x00020003, meta, sizeof meta) && meta[0] &&
+        mg_dicom_text(d, 0x00080018, uid, sizeof uid) && uid[0] && strcmp(meta, uid) != 0)
+        remark(r, "Media Storage SOP Instance UID and SOP Instance UID differ");
+    check_charset(d, r);
+}
+
+/* Decodes every frame, grey ones as they would be shown; the first failure stops. */
 static mg_dicom_status read_frames(mg_dicom *d, const mg_dicom_image *image, mg_dicom_error *err) {
-    void *frame = malloc(image->frame_bytes);
+    bool grey = image->samples == 1 && strncmp(image->photometric, "MONOCHROME", 10) == 0;
+    size_t pixels = (size_t)image->rows * image->columns;
+    size_t bytes = grey ? pixels * sizeof(float) : image->frame_bytes;
+    void *frame = malloc(bytes);
     if (!frame) {
         err->code = MG_DICOM_ERR_MEMORY;
-        snprintf(err->message, sizeof err->message, "no memory for a frame of %zu bytes",
-                 image->frame_bytes);
+        snprintf(err->message, sizeof err->message, "no memory for a frame of %zu bytes", bytes);
         return err->code;
     }
     mg_dicom_status status = MG_DICOM_OK;
     for (uint32_t f = 0; f < image->frames && status == MG_DICOM_OK; f++)
-        status = mg_dicom_read_frame(d, f, NULL, frame, image->frame_bytes, err);
+        status = grey ? mg_dicom_read_grey(d, f, NULL, frame, err)
+                      : mg_dicom_read_frame(d, f, NULL, frame, image->frame_bytes, err);
     free(frame);
     return status;
 }
@@ -61,15 +146,16 @@ static void check_file(const char *path, bool named, totals *t) {
         t->bad++;
         printf("BAD      %s: %s: %s\n", path, mg_dicom_status_name(err.code), err.message);
     } else {
-        const char *missing = missing_attribute(d);
-        int warnings = mg_dicom_warnings(d) + (missing != NULL);
+        remarks r = {0};
+        collect_remarks(d, &r);
+        int warnings = mg_dicom_warnings(d) + r.count;
         bool cut = mg_dicom_truncated(d);
         if (cut) t->bad++;
         else if (warnings) t->with_warnings++;
         else t->good++;
         if (cut) printf("BAD      %s: the data set is incomplete (%s)\n", path, what);
         else if (!t->quiet) printf("%s  %s: %s\n", warnings ? "warning" : "ok     ", path, what);
-        if (missing && (cut || !t->quiet)) printf("         %s is missing or empty\n", missing);
+        for (int i = 0; i < r.count && (cut || !t->quiet); i++) printf("         %s\n", r.text[i]);
     }
     for (int i = 0; d && i < mg_dicom_warnings(d); i++)
         if (!t->quiet || err.code) printf("         %s\n", mg_dicom_warning(d, i));
