@@ -129,7 +129,7 @@ static mg_dicom_status limit_work(mg_jpeg *j) {
 
 static mg_dicom_status decode_scans(mg_jpeg *j, bool *started) {
     /* Sequential and lossless scans end by themselves; progressive ones with EOI. A legal stream
-     * has at most a scan per coefficient bit; these limits bound the time a hostile one can take. */
+     * has at most a scan per coefficient bit; this and limit_work bound hostile ones. */
     enum { MAX_SCANS = 512 };
     for (int scans = 0;; scans++) {
         bool found = false;

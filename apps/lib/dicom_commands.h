@@ -19,8 +19,8 @@ mg_dicom *mg_dicom_command_open(const char *path, const mg_dicom_options *option
 /* Warnings of an open file to stderr. */
 void mg_dicom_command_warn(const char *path, const mg_dicom *d);
 
-/* The text of all values of an element, to be freed; NULL for numbers and bytes. next_value takes it
- * apart, value after value without blanks around it, and gives NULL behind the last. */
+/* The text of all values of an element, to be freed; NULL for numbers and bytes. next_value takes
+ * it apart, value after value without blanks around it, and gives NULL behind the last. */
 char *mg_dicom_command_values(const mg_dicom *d, const mg_dicom_element *e);
 char *mg_dicom_command_next_value(const mg_dicom_element *e, char **rest);
 
