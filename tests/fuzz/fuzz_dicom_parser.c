@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Values of one element through every getter; nothing may lie outside of the input. */
 static void use(const mg_dicom *d, const mg_dicom_element *e) {
-    char text[64];
+    char text[64], all[512];
     double real;
     int64_t whole;
     int count = mg_dicom_count(d, e);
@@ -20,6 +20,8 @@ static void use(const mg_dicom *d, const mg_dicom_element *e) {
         mg_dicom_element_int(d, e, i, &whole);
     }
     if (count < 0) abort();
+    int n = mg_dicom_element_all_text(d, e, all, sizeof all);
+    if (n >= 0 && n < (int)sizeof all && strlen(all) != (size_t)n) abort();
     volatile uint8_t sum = 0;
     if (e->length) sum = (uint8_t)(e->value[0] + e->value[e->length - 1]);
     (void)sum;
