@@ -57,20 +57,20 @@ bool mg_dicom_samples_exceed(const void *samples, size_t n, int word_bytes, int 
 }
 
 /* Bits that differ from the sign in any value, the sign itself left out. */
-#define DEFINE_SEEN(type, with_sign)                                                               \
+#define DEFINE_SEEN(type)                                                                          \
     static type seen_##type(const type *p, size_t n, bool is_signed) {                             \
         type seen = 0;                                                                             \
         if (is_signed)                                                                             \
             for (size_t i = 0; i < n; i++)                                                         \
-                seen |= (type)(p[i] ^ (type)((with_sign)p[i] >> (8 * sizeof(type) - 1)));          \
+                seen |= (type)(p[i] ^ (type)(0 - (type)(p[i] >> (8 * sizeof(type) - 1))));         \
         else                                                                                       \
             for (size_t i = 0; i < n; i++) seen |= p[i];                                           \
         return seen;                                                                               \
     }
-DEFINE_SEEN(uint8_t, int8_t)
-DEFINE_SEEN(uint16_t, int16_t)
-DEFINE_SEEN(uint32_t, int32_t)
-DEFINE_SEEN(uint64_t, int64_t)
+DEFINE_SEEN(uint8_t)
+DEFINE_SEEN(uint16_t)
+DEFINE_SEEN(uint32_t)
+DEFINE_SEEN(uint64_t)
 
 int mg_dicom_samples_bits(const void *samples, size_t n, int word_bytes, bool is_signed) {
     uint64_t seen = word_bytes == 1   ? seen_uint8_t(samples, n, is_signed)
