@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "dicom/dicom.h"
+#include "dicom/writer.h"
 
 int mg_dicom_command_info(int argc, char **argv);
 int mg_dicom_command_dump(int argc, char **argv);
@@ -23,6 +23,11 @@ void mg_dicom_command_warn(const char *path, const mg_dicom *d);
  * it apart, value after value without blanks around it, and gives NULL behind the last. */
 char *mg_dicom_command_values(const mg_dicom *d, const mg_dicom_element *e);
 char *mg_dicom_command_next_value(const mg_dicom_element *e, char **rest);
+
+/* apps/lib/dicom_overlay.c: overlays that lie in the pixel words of d go to Overlay Data of s. Fails
+ * when that cannot be done: they would be lost. */
+mg_dicom_status mg_dicom_move_overlays(const mg_dicom *d, const mg_dicom_image *image,
+                                       mg_dicom_dataset *s, mg_dicom_error *err);
 
 /* apps/lib/dicom_print.c */
 void mg_dicom_print_dump(const mg_dicom *d, bool whole_values, FILE *to);

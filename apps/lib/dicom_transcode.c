@@ -109,25 +109,6 @@ static void copy_elements(const args *a, mg_dicom_dataset *s) {
     }
 }
 
-/* Overlays in the unused bits of the pixel words do not survive decoding. */
-static mg_dicom_status refuse_embedded_overlay(const mg_dicom *d, mg_dicom_error *err) {
-    for (uint32_t group = 0x6000; group < 0x6020; group += 2) {
-        int64_t bit = 0;
-        if (!mg_dicom_find(d, MG_DICOM_TAG(group, 0x0010)) ||
-            mg_dicom_find(d, MG_DICOM_TAG(group, 0x3000)) ||
-            !mg_dicom_int(d, MG_DICOM_TAG(group, 0x0102), &bit) || bit <= 0)
-            continue;
-        err->code = MG_DICOM_ERR_UNSUPPORTED;
-        snprintf(
-            err->message, sizeof err->message,
-            "overlay (%04x,xxxx) lies in bit %lld of the pixel words and would be lost: move it "
-            "to Overlay Data (%04x,3000), or remove its group, before transcoding",
-            group, (long long)bit, group);
-        return err->code;
-    }
-    return MG_DICOM_OK;
-}
-
 /* BitsStored as it should have been, where values exceed it: nothing may be cut off. */
 static void widen(const args *a, mg_dicom_image *image, const void *frames) {
     int bits = mg_dicom_bits_needed(image, frames);
@@ -170,7 +151,7 @@ static mg_dicom_status transcode(args *a, const struct syntax *syntax, mg_dicom_
         status = MG_DICOM_OK;
     } else if (status == MG_DICOM_OK) {
         settle_photometric(&image);
-        status = refuse_embedded_overlay(d, err);
+        status = mg_dicom_move_overlays(d, &image, s, err);
         void *frames = status == MG_DICOM_OK ? read_all(d, &image, err) : NULL;
         if (frames) widen(a, &image, frames);
         status = frames ? mg_dicom_put_image(s, &image, frames, o, err) : err->code;

@@ -134,19 +134,38 @@ Test(dicom_files, transcoding_keeps_values_beyond_bits_stored) {
     }
 }
 
-Test(dicom_files, transcoding_loses_no_overlay) {
+static void write_overlay(const char *name, const char *syntax, int bit, int columns) {
+    pixel_image im = grey12;
     pixel_file f;
-    pixel_file_begin(&f, TS_EXPLICIT);
+    im.frames = 2;
+    pixel_file_begin(&f, syntax);
     put_identity(&f);
-    pixel_file_describe(&f, &grey12);
+    pixel_file_describe(&f, &im);
     pixel_file_us(&f, 0x60000010, "US", ROWS);
-    pixel_file_us(&f, 0x60000011, "US", COLUMNS);
+    pixel_file_us(&f, 0x60000011, "US", columns);
     pixel_file_us(&f, 0x60000100, "US", 16);
-    pixel_file_us(&f, 0x60000102, "US", 15);
-    pixels[3] |= 0x8000;
-    end_and_save(&f, "overlay.dcm", pixels, N);
-    says(1, "dicom transcode --to=rle overlay.dcm new.dcm", "overlay (6000,xxxx) lies in bit 15");
-    cr_expect_neq(run("test -e new.dcm"), 0);
+    pixel_file_us(&f, 0x60000102, "US", bit);
+    end_and_save(&f, name, pixels, 2 * N);
+}
+
+Test(dicom_files, transcoding_loses_no_overlay) {
+    for (int i = 0; i < 2 * N; i++) pixels[i] |= (uint16_t)(i % 3 == 0 ? 0x8000 : 0);
+    write_overlay("overlay.dcm", TS_EXPLICIT, 15, COLUMNS);
+    says(0, "dicom transcode --to=rle overlay.dcm new.dcm", "");
+    cr_expect_eq(run("dicom pixels --raw=a overlay.dcm; dicom pixels --raw=b new.dcm; cmp a b"), 0);
+    /* Bits 0, 3, 6, …: 49 92 24 and again. */
+    says(0, "dicom dump --whole new.dcm | grep 6000,3000", "OW 49\\92\\24\\49\\92\\24\\49");
+    says(0, "dicom dump new.dcm", "(6000,0015) IS [2]");
+    says(0, "dicom dump new.dcm", "(6000,0102) US 0");
+    says(0, "dicom dump new.dcm", "# 80, Overlay Data");
+    write_overlay("own.dcm", TS_EXPLICIT, 11, COLUMNS);
+    says(1, "dicom transcode --to=rle own.dcm none.dcm", "one of the pixels' own");
+    write_overlay("small.dcm", TS_EXPLICIT, 15, COLUMNS - 1);
+    says(1, "dicom transcode --to=rle small.dcm none.dcm", "its size is not the image's");
+    cr_expect_neq(run("test -e none.dcm"), 0);
+    for (int i = 0; i < 2 * N; i++) pixels[i] = (uint16_t)(pixels[i] >> 8 | pixels[i] << 8);
+    write_overlay("big.dcm", TS_BIG, 15, COLUMNS);
+    says(0, "dicom transcode --to=rle big.dcm other.dcm && cmp other.dcm new.dcm", "");
 }
 
 Test(dicom_files, compressed_icons_do_not_change_their_name) {
