@@ -24,8 +24,8 @@ void mg_dicom_command_warn(const char *path, const mg_dicom *d);
 char *mg_dicom_command_values(const mg_dicom *d, const mg_dicom_element *e);
 char *mg_dicom_command_next_value(const mg_dicom_element *e, char **rest);
 
-/* apps/lib/dicom_overlay.c: overlays that lie in the pixel words of d go to Overlay Data of s. Fails
- * when that cannot be done: they would be lost. */
+/* apps/lib/dicom_overlay.c: overlays that lie in the pixel words of d go to Overlay Data of s.
+ * Fails when that cannot be done: they would be lost. */
 mg_dicom_status mg_dicom_move_overlays(const mg_dicom *d, const mg_dicom_image *image,
                                        mg_dicom_dataset *s, mg_dicom_error *err);
 
