@@ -16,7 +16,7 @@ build=build/fuzz
 mkdir -p $build/inputs $build/crashes
 echo "building the library for fuzzing"
 # Kernels read no files: without them the build takes seconds instead of minutes.
-make -s -j"$(nproc)" BUILD=$build CC="$clang" OPT='-O1 -g' WARN=-w OPS_SRC= CPU_SRC= CPU_ONCE= \
+make -s -j"$(nproc)" BUILD=$build CC="$clang" OPT='-O1 -g' WARN=-w OPS_SRC= CPU_SRC= CPU_ONCE= BF16_SRC= \
     LAYERS='tensor nn dicom data' \
     CFLAGS='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer' \
     lib || exit 1
