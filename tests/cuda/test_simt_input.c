@@ -19,6 +19,7 @@ static mg_card card;
 static void open_all(void) {
     mg_error err = {0};
     emulator_open();
+    scratch_make();
     mg_phantom_settings settings = mg_phantom_defaults();
     settings.patients = 3;
     settings.columns = settings.rows = 96;
@@ -96,21 +97,23 @@ static double compare(const mg_augment_settings *augment) {
     return worst;
 }
 
-Test(simt_input, mirrored, .init = open_all) { cr_expect_eq(compare(NULL), 0); }
+Test(simt_input, mirrored, .init = open_all, .fini = scratch_remove) {
+    cr_expect_eq(compare(NULL), 0);
+}
 
-Test(simt_input, augmented, .init = open_all) {
+Test(simt_input, augmented, .init = open_all, .fini = scratch_remove) {
     mg_augment_settings settings = mg_augment_defaults();
     cr_expect_eq(compare(&settings), 0);
 }
 
 /* The mean of an image is summed in another order. */
-Test(simt_input, contrast, .init = open_all) {
+Test(simt_input, contrast, .init = open_all, .fini = scratch_remove) {
     mg_augment_settings settings = mg_augment_defaults();
     settings.contrast = settings.brightness = 0.2f;
     cr_expect_lt(compare(&settings), 0.25 / 65535);
 }
 
-Test(simt_input, what_stays_on_the_cpu, .init = open_all) {
+Test(simt_input, what_stays_on_the_cpu, .init = open_all, .fini = scratch_remove) {
     mg_augment_settings settings = mg_augment_defaults();
     mg_error err = {0};
     settings.gamma = 0.1f;

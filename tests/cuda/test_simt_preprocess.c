@@ -150,9 +150,13 @@ static const char *odd_write(const odd_file *f, int number) {
     static uint32_t words[ROWS * COLUMNS];
     uint8_t *bytes = (uint8_t *)words;
     const int most = (1 << (f->bits - 1)) - 1, least = f->is_signed ? -most - 1 : 0;
+    const int spread = most / 2 < 97 ? most / 2 : 97;
     for (int i = 0; i < ROWS * COLUMNS; i++) {
         int y = i / COLUMNS, x = i % COLUMNS;
-        int v = i == 0 ? least : i == 1 ? most : x < 40 && y > 20 ? most / 2 + i % 97 : 3 + i % 5;
+        int v = i == 0             ? least
+                : i == 1           ? most
+                : x < 40 && y > 20 ? most / 2 + i % spread
+                                   : 3 + i % 5;
         memcpy(bytes + (size_t)i * (size_t)f->word_bytes, &v, (size_t)f->word_bytes);
     }
     const char *path = scratch_path("odd%d.dcm", number);

@@ -28,6 +28,7 @@ const char *scratch_path(const char *format, ...) {
     static char ring[16][1024];
     static int next;
     char *out = ring[next++ % 16];
+    if (!*folder) scratch_make(); /* never the root */
     size_t n = (size_t)snprintf(out, 1024, "%s/", folder);
     va_list args;
     va_start(args, format);
