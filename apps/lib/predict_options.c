@@ -40,6 +40,8 @@ static const mg_cli_option options[] = {
     {"j2k-reduce", 0, MG_CLI_STRING, T(j2k_reduce), "auto|off|N", "the model's",
      "must agree with the model", 0, 0},
     {"cache", 0, MG_CLI_STRING, T(cache), "DIR", "none", "keep prepared images here", 0, 0},
+    {"full-content", 0, MG_CLI_FLAG, T(full_content), NULL, NULL,
+     "recognise cached images by all their bytes (as apps/preprocess --full-content)", 0, 0},
     {"trace", 0, MG_CLI_STRING, T(trace), "DIR", NULL,
      "write every stage of every image as .safetensors", 0, 0},
     {"dicom-out", 0, MG_CLI_STRING, T(dicom_out), "DIR", NULL,
@@ -91,5 +93,7 @@ int mg_predict_options_parse(int *argc, char ***argv) {
                                   mg_predict.data ? "data" : "images");
     if (mg_predict.overlay_side && !mg_predict.cam && !mg_predict.dicom_out)
         return mg_cli_usage_error(&program, "--overlay-side needs --cam or --dicom-out");
+    if (mg_predict.full_content && !mg_predict.cache)
+        return mg_cli_usage_error(&program, "--full-content needs --cache");
     return MG_CLI_RUN;
 }

@@ -127,7 +127,8 @@ mg_status mg_predictor_open(mg_predictor *p, char **files, int count, mg_error *
     if (!s) s = open_manifest(p, files, count, err);
     if (s) return s;
     if (mg_predict.cache) {
-        p->cache = mg_cache_open(mg_predict.cache, &p->model[0].card.input, NULL, err);
+        p->cache = mg_cache_open(mg_predict.cache, &p->model[0].card.input,
+                                 &(mg_cache_options){.full_content = mg_predict.full_content}, err);
         if (!p->cache) return err->code;
     }
     size_t n = (size_t)p->manifest.image_count;

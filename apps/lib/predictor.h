@@ -16,7 +16,7 @@ typedef struct mg_predict_options {
     const char *flips, *device, *precision, *preprocess;
     double threshold, prevalence;
     int64_t threads, workers, bootstrap, overlay_side;
-    bool cam, strict, no_report;
+    bool cam, strict, no_report, full_content;
 } mg_predict_options;
 
 extern mg_predict_options mg_predict;

@@ -35,6 +35,10 @@ static int lines(const char *folder, const char *name) {
     return n;
 }
 
+static bool same_text(const char *folder, const char *a, const char *b) {
+    return shell("cmp -s %s/%s %s/%s", folder, a, folder, b) == 0;
+}
+
 Test(predict, tables_and_report, .timeout = 120) {
     char *folder = trained(), arguments[600];
     snprintf(arguments, sizeof arguments, "--csv %s/phantom/train.csv", folder);
@@ -116,10 +120,32 @@ Test(predict, the_models_contract_is_kept, .timeout = 120) {
                  1);
     cr_expect_eq(shell("%s/predict 2>%s/e", apps_folder(), folder), 2);
     static const char *const idle[] = {"--data /nonexistent", "--images /nope",
-                                       "--overlay-side 100"};
-    for (int k = 0; k < 3; k++) {
+                                       "--overlay-side 100", "--full-content"};
+    for (int k = 0; k < 4; k++) {
         snprintf(arguments, sizeof arguments, "%s %s/phantom/train_images", idle[k], folder);
         cr_expect_eq(predict(folder, "p", arguments), 2, "%s", idle[k]);
+    }
+    shell("rm -rf %s", folder);
+}
+
+/* What apps/preprocess --full-content prepared is found again by predict --full-content only. */
+Test(predict, a_cache_by_content, .timeout = 120) {
+    char *folder = trained(), arguments[900];
+    cr_assert_eq(shell("%s/preprocess --data %s/phantom --cache %s/c --height 64 --width 48 "
+                       "--full-content 2>%s/e",
+                       apps_folder(), folder, folder, folder),
+                 0);
+    static const struct {
+        const char *option;
+        bool grows;
+    } runs[] = {{"--full-content", false}, {"", true}};
+    for (int k = 0; k < 2; k++) {
+        shell("find %s/c -type f | wc -l > %s/before", folder, folder);
+        snprintf(arguments, sizeof arguments, "--csv %s/phantom/train.csv --cache %s/c %s", folder,
+                 folder, runs[k].option);
+        cr_assert_eq(predict(folder, "p", arguments), 0);
+        shell("find %s/c -type f | wc -l > %s/after", folder, folder);
+        cr_expect_eq(same_text(folder, "before", "after"), !runs[k].grows);
     }
     shell("rm -rf %s", folder);
 }
