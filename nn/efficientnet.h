@@ -58,6 +58,7 @@ typedef struct mg_efficientnet_options {
     mg_padding padding;
     int nominal_size;    /* MG_PAD_STATIC: the square size that the padding is computed for */
     bool norm_inference; /* batch norm of trained stages uses running statistics */
+    bool op_by_op;       /* trained blocks without fused ops: what the others are compared with */
 } mg_efficientnet_options;
 
 /* Stages 1 to 3 stay in f32, but for a cheaper SiLU: with few channels and many pixels they gain

@@ -67,8 +67,8 @@ static mg_tensor *block_fused(mg_context *ctx, const mg_efficientnet *net, const
 
 static mg_tensor *trained_block(mg_context *ctx, mg_efficientnet *net, mg_block *b, int number,
                                 mg_tensor *x) {
-    mg_tensor *p =
-        mg_has_fused_training(ctx) ? block_fused(ctx, net, b, x) : block_by_op(ctx, net, b, x);
+    bool fused = mg_has_fused_training(ctx) && !net->options.op_by_op;
+    mg_tensor *p = fused ? block_fused(ctx, net, b, x) : block_by_op(ctx, net, b, x);
     mg_tensor *y = mg_batch_norm(ctx, p, &b->project.norm, !net->options.norm_inference);
     mg_release(ctx, p);
     if (b->arch.residual) {

@@ -63,6 +63,7 @@ static mg_status dry_forward(const mg_audit_model_options *o, mg_context *ctx, b
                                        .logits = 1,
                                        .first_trained = unfused ? 0 : MG_STAGE_CLASSIFIER,
                                        .norm_inference = true,
+                                       .op_by_op = unfused,
                                        .dropout = 0,
                                        .stochastic_depth = 0};
     mg_efficientnet *net = mg_efficientnet_create(ctx, &arch, &options);

@@ -37,6 +37,20 @@ static char *contents(const char *path) {
     return (char *)data;
 }
 
+/* B4's whole forward pass as launches moves little more than a third of what single ops would. */
+Test(audit_app, launches_of_a_network) {
+    if (run("--device simt --json silu") != 0) cr_skip_test("--device simt is not built");
+    cr_assert_eq(run("--model b4 --size 955x500 --batch 16 --launches"), 0);
+    char *text = contents(scratch_path("out"));
+    const char *totals = strstr(text, " launches, "), *share = strstr(text, "; this is ");
+    double megabytes = 0, of_it = 1;
+    cr_assert(totals && sscanf(totals, " launches, %lf MB", &megabytes) == 1);
+    cr_assert(share && sscanf(share, "; this is %lf", &of_it) == 1);
+    cr_expect(megabytes > 20000 && megabytes < 26000, "%g MB", megabytes);
+    cr_expect(of_it > 0.3 && of_it <= 0.6, "%g of op by op", of_it);
+    free(text);
+}
+
 static bool says(const char *file, const char *text) {
     char *data = contents(scratch_path("%s", file));
     bool found = strstr(data, text) != NULL;
