@@ -228,4 +228,19 @@ template <class F> static void mg_depthwise_dispatch(const mg_depthwise *g, bool
     else wide ? f.template run<5, 2, 4>() : f.template run<5, 2, 1>();
 }
 
+/* Launches y = x * w for all images, inputs as INPUT says; for mg_depthwise_dispatch. */
+template <int INPUT> struct mg_depthwise_tiles {
+    mg_depthwise g;
+    const float *x, *w;
+    float *y;
+    mg_depthwise_fusion f;
+    template <int K, int S, int L> void run() const {
+        using B = mg_depthwise_block<S, L>;
+        mg_depthwise at = g;
+        const unsigned blocks = mg_depthwise_blocks(&at, g.rows, g.columns, B::ROWS, B::COLUMNS);
+        MG_LAUNCH((depthwise_tile_kernel<K, S, L, INPUT, false>), blocks,
+                  dim3(B::LANES, B::GROUPS_ACROSS, B::GROUPS_DOWN), 0, at, x, w, y, f);
+    }
+};
+
 #endif

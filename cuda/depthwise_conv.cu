@@ -25,19 +25,6 @@
 
 /* --- forward ---------------------------------------------------------------------------------- */
 
-struct depthwise_forward {
-    const mg_op_call *c;
-    mg_depthwise g;
-    template <int K, int S, int L> void run() const {
-        using B = mg_depthwise_block<S, L>;
-        mg_depthwise at = g;
-        const unsigned blocks = mg_depthwise_blocks(&at, g.rows, g.columns, B::ROWS, B::COLUMNS);
-        MG_LAUNCH((depthwise_tile_kernel<K, S, L, false, false>), blocks,
-                  dim3(B::LANES, B::GROUPS_ACROSS, B::GROUPS_DOWN), 0, at, (const float *)c->x[0],
-                  (const float *)c->x[1], (float *)c->y, mg_depthwise_fusion{});
-    }
-};
-
 /* Bytes of x, y and w together; a gradient pass reads and writes what it adds to. */
 static double bytes_of(const mg_op_call *c, bool twice_x) {
     const double x = (double)mg_shape_elements(&c->x_shape[0]);
@@ -53,7 +40,9 @@ static void forward(const mg_op_call *c) {
     const mg_depthwise g = mg_depthwise_of(c, c->x_shape[0].dim[3]);
     const bool wide = mg_lane_width(g.channels, c->x[0], c->x[1], c->y, NULL) == 4;
     mg_cuda_cost(bytes_of(c, false), flops_of(c));
-    if (mg_depthwise_special(&g)) mg_depthwise_dispatch(&g, wide, depthwise_forward{c, g});
+    const mg_depthwise_tiles<MG_INPUT_AS_IS> tiles = {
+        g, (const float *)c->x[0], (const float *)c->x[1], (float *)c->y, mg_depthwise_fusion{}};
+    if (mg_depthwise_special(&g)) mg_depthwise_dispatch(&g, wide, tiles);
     else mg_depthwise_any_forward(c, &g);
 }
 

@@ -119,11 +119,11 @@ struct depthwise_fused {
                                        j->partial};
         const dim3 block(B::LANES, B::GROUPS_ACROSS, B::GROUPS_DOWN);
         if (j->expands)
-            MG_LAUNCH((depthwise_tile_kernel<K, S, L, true, true>), blocks, block, 0, at, from,
-                      input(j, DW_W), j->d, f);
+            MG_LAUNCH((depthwise_tile_kernel<K, S, L, MG_INPUT_SILU, true>), blocks, block, 0, at,
+                      from, input(j, DW_W), j->d, f);
         else
-            MG_LAUNCH((depthwise_tile_kernel<K, S, L, false, true>), blocks, block, 0, at, from,
-                      input(j, DW_W), j->d, f);
+            MG_LAUNCH((depthwise_tile_kernel<K, S, L, MG_INPUT_AS_IS, true>), blocks, block, 0, at,
+                      from, input(j, DW_W), j->d, f);
     }
 };
 

@@ -41,20 +41,6 @@ static bool wide_of(const mg_op_call *c) {
 
 /* --- forward ---------------------------------------------------------------------------------- */
 
-struct tile_forward {
-    const mg_op_call *c;
-    mg_depthwise g;
-    mg_depthwise_fusion f;
-    template <int K, int S, int L> void run() const {
-        using B = mg_depthwise_block<S, L>;
-        mg_depthwise at = g;
-        const unsigned blocks = mg_depthwise_blocks(&at, g.rows, g.columns, B::ROWS, B::COLUMNS);
-        MG_LAUNCH((depthwise_tile_kernel<K, S, L, MG_INPUT_NORM, false>), blocks,
-                  dim3(B::LANES, B::GROUPS_ACROSS, B::GROUPS_DOWN), 0, at, input(c, X), input(c, W),
-                  (float *)c->y, f);
-    }
-};
-
 static void forward(const mg_op_call *c) {
     const mg_op_call norm = mg_norm_part(c);
     mg_depthwise g = mg_depthwise_of(c, c->x_shape[GAMMA].dim[0]);
@@ -64,8 +50,9 @@ static void forward(const mg_op_call *c) {
     f.norm = norm_of(c);
     g.reverse = true; /* statistics came to the last rows last */
     mg_cuda_cost(4 * (x + y + k * k * (double)g.channels), 2 * k * k * y + 6 * x);
-    if (mg_depthwise_special(&g)) mg_depthwise_dispatch(&g, wide_of(c), tile_forward{c, g, f});
-    else mg_depthwise_any_as<MG_INPUT_NORM>(&g, input(c, X), input(c, W), (float *)c->y, f);
+    const mg_depthwise_tiles<MG_INPUT_NORM> tiles = {g, input(c, X), input(c, W), (float *)c->y, f};
+    if (mg_depthwise_special(&g)) mg_depthwise_dispatch(&g, wide_of(c), tiles);
+    else mg_depthwise_any_as<MG_INPUT_NORM>(&g, tiles.x, tiles.w, tiles.y, f);
 }
 
 /* --- backward: layout of scratch -------------------------------------------------------------- */

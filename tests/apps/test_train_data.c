@@ -2,16 +2,6 @@
  * images that are elsewhere, a cache that apps/preprocess filled. */
 #include "tests/apps/train_runs.h"
 
-static bool says(const char *folder, const char *run, const char *text) {
-    char name[64];
-    snprintf(name, sizeof name, "%s.out", run);
-    char *said = slurp(folder, name, NULL);
-    bool found = said && strstr(said, text);
-    if (!found) fprintf(stderr, "no \"%s\" in: %s\n", text, said ? said : "nothing");
-    free(said);
-    return found;
-}
-
 /* The same row of train.csv with the other label. */
 #define FLIP                                                                                       \
     "awk -F, -v OFS=, 'NR==1{for(i=1;i<=NF;i++)if($i==\"cancer\")c=i} "                            \

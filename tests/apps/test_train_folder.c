@@ -7,16 +7,6 @@
 #include "apps/lib/trainer.h"
 #include "tests/apps/train_runs.h"
 
-static bool says(const char *folder, const char *run, const char *text) {
-    char name[64];
-    snprintf(name, sizeof name, "%s.out", run);
-    char *said = slurp(folder, name, NULL);
-    bool found = said && strstr(said, text);
-    if (!found) fprintf(stderr, "no \"%s\" in: %s\n", text, said ? said : "nothing");
-    free(said);
-    return found;
-}
-
 /* Shell: waits for a condition, for some time. */
 #define UNTIL(condition)                                                                           \
     "n=0; until " condition " || test $((n+=1)) -gt 1500; do sleep 0.01; done; "

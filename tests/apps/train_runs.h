@@ -28,4 +28,15 @@ static inline void cat_if(bool failed, const char *folder, const char *run) {
     if (failed) shell("cat %s/%s.out >&2", folder, run);
 }
 
+/* Whether RUN.out holds the text; what it holds instead goes to stderr. */
+static inline bool says(const char *folder, const char *run, const char *text) {
+    char name[64];
+    snprintf(name, sizeof name, "%s.out", run);
+    char *said = slurp(folder, name, NULL);
+    bool found = said && strstr(said, text);
+    if (!found) fprintf(stderr, "no \"%s\" in: %s\n", text, said ? said : "nothing");
+    free(said);
+    return found;
+}
+
 #endif
