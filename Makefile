@@ -27,7 +27,7 @@ CFLAGS   ?=
 # Kernels: sanitizers make -O3 take minutes a file and check nothing more.
 KOPT     ?= $(if $(SAN),-O1,-O3)
 CPPFLAGS += -I. -DMG_VERSION='"$(VERSION)"'
-ALL_CFLAGS = $(STD) $(OPT) $(WARN) $(FP) $(SANFLAGS) $(CFLAGS)
+ALL_CFLAGS = $(if $(AMX),-DMG_HAVE_AMX) $(STD) $(OPT) $(WARN) $(FP) $(SANFLAGS) $(CFLAGS)
 # The parsers and everything that handles sizes from files: implicit narrowing is an error.
 CONVERSION_DIRS := dicom data tensor optim autograd
 LDLIBS   := -lpng -lopenjp2 -lcharls -lz -lpthread -ldl -lm
@@ -36,7 +36,7 @@ LDLIBS   := -lpng -lopenjp2 -lcharls -lz -lpthread -ldl -lm
 LAYERS   := tensor ops autograd nn optim dicom data
 LIB_SRC  := $(foreach d,$(LAYERS),$(wildcard $(d)/*.c))
 OPS_SRC  := $(filter-out ops/op.c ops/table.c ops/device.c ops/check.c ops/check_gradient.c ops/check_device.c,$(wildcard ops/*.c))
-CPU_ONCE := $(wildcard ops/cpu/dispatch.c)
+CPU_ONCE := $(wildcard ops/cpu/dispatch.c ops/cpu/bf16_units.c)
 CPU_SRC  := $(filter-out $(CPU_ONCE),$(wildcard ops/cpu/*.c))
 APP_LIB  := $(wildcard apps/lib/*.c)
 APP_MAIN := $(wildcard apps/*.c)
@@ -45,6 +45,8 @@ APPS     := $(APP_MAIN:.c=)
 # Each CPU kernel is one source, compiled once per instruction set (ops/cpu/vec.h).
 ifneq (,$(findstring x86_64,$(shell $(CC) -dumpmachine)))
 ISAS := scalar avx2 avx512
+# Compilers older than gcc 11 or clang 12 do not know AMX.
+AMX  := $(shell $(CC) -mamx-tile -mamx-bf16 -E -x c /dev/null >/dev/null 2>&1 && echo yes)
 else
 ISAS := scalar
 endif
@@ -53,13 +55,17 @@ ISA_avx2   := -DMG_ISA_AVX2 -DMG_ISA=avx2 -mavx2 -mfma -mf16c
 ISA_avx512 := -DMG_ISA_AVX512 -DMG_ISA=avx512 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf16c -mprefer-vector-width=512
 # The bfloat16 kernels exist once more with AVX512-BF16 (ops/cpu/bf16.h).
 ISA_avx512bf16 := $(subst -DMG_ISA=avx512,-DMG_ISA=avx512bf16,$(ISA_avx512)) -mavx512bf16
-BF16_SRC := $(if $(filter avx512,$(ISAS)),$(wildcard ops/cpu/*_bf16.c))
+# And on tiles (ops/cpu/tiles.h): AMX, and the same in C for tests.
+ISA_amx    := $(subst -DMG_ISA=avx512bf16,-DMG_ISA=amx -DMG_TILES,$(ISA_avx512bf16)) -mamx-tile -mamx-bf16
+ISA_tiles  := $(subst -DMG_ISA=scalar,-DMG_ISA=tiles -DMG_TILES,$(ISA_scalar))
+BF16_ISAS  := tiles $(if $(filter avx512,$(ISAS)),avx512bf16 $(if $(AMX),amx))
+BF16_SRC   := $(wildcard ops/cpu/*_bf16.c)
 
 OBJ      := $(LIB_SRC:%.c=$(BUILD)/obj/%.o) \
             $(OPS_SRC:%.c=$(BUILD)/obj/%.f32.o) \
             $(CPU_ONCE:%.c=$(BUILD)/obj/%.o) \
             $(foreach i,$(ISAS),$(CPU_SRC:%.c=$(BUILD)/obj/%.$(i).o)) \
-            $(BF16_SRC:%.c=$(BUILD)/obj/%.avx512bf16.o)
+            $(foreach i,$(BF16_ISAS),$(BF16_SRC:%.c=$(BUILD)/obj/%.$(i).o))
 LIB      := $(BUILD)/libmammograd.a
 APPLIB   := $(BUILD)/libmgapps.a
 
@@ -102,6 +108,12 @@ $(BUILD)/obj/ops/cpu/%.avx512.o: ops/cpu/%.c $(BUILD)/flags
 $(BUILD)/obj/ops/cpu/%.avx512bf16.o: ops/cpu/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(KOPT) $(ISA_avx512bf16) $(DEPGEN) -c $< -o $@
+$(BUILD)/obj/ops/cpu/%.amx.o: ops/cpu/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(KOPT) $(ISA_amx) $(DEPGEN) -c $< -o $@
+$(BUILD)/obj/ops/cpu/%.tiles.o: ops/cpu/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(KOPT) $(ISA_tiles) $(DEPGEN) -c $< -o $@
 # The reference of an op is written over `real` and compiled twice: f64 (X.o) and f32 (X.f32.o).
 $(BUILD)/obj/ops/%.f32.o: ops/%.c $(BUILD)/flags
 	@mkdir -p $(@D)

@@ -23,16 +23,29 @@ bool mg_cpu_use(mg_isa isa);
 /* Kernels of op number id (mg_op_id) for the set in use; NULL when the op has none. */
 const mg_kernels *mg_cpu_kernels(int id);
 
-/* The bfloat16 forms of inference kernels (mg_attr.bf16), which an op's kernels hand over to. On
- * machines with AVX512-BF16 they use it unless MG_CPU names a set or mg_cpu_use_native_bf16(false)
- * was called; their results differ by rounding between instruction sets. */
+/* The bfloat16 forms of inference kernels (mg_attr.bf16), which an op's kernels hand over to. Their
+ * products are the work of one of these units; results differ by rounding between units. */
 typedef enum mg_bf16_kernel {
     MG_BF16_MBCONV,
     MG_BF16_POINTWISE_CONV,
     MG_BF16_COUNT
 } mg_bf16_kernel;
+
+typedef enum mg_bf16_unit {
+    MG_BF16_F32,        /* f32 multiply-adds of the set in use */
+    MG_BF16_AVX512,     /* AVX512-BF16's dot product of pairs */
+    MG_BF16_AMX,        /* tiles.h */
+    MG_BF16_TILES_IN_C, /* the same bits as AMX, slowly: for tests */
+    MG_BF16_UNIT_COUNT
+} mg_bf16_unit;
+
+const char *mg_bf16_unit_name(mg_bf16_unit unit); /* f32, avx512bf16, amx, tiles-in-c */
+/* The unit in use: AMX, else AVX512-BF16, where the machine has them and the set in use is AVX-512.
+ * MG_CPU=avx512bf16 and MG_CPU=amx ask for AVX-512 with that unit, other values for f32. */
+mg_bf16_unit mg_cpu_bf16_unit(void);
+/* Switches; false when this machine (or the set in use) cannot. Not thread-safe, as mg_cpu_use. */
+bool mg_cpu_use_bf16_unit(mg_bf16_unit unit);
+
 const mg_kernels *mg_cpu_bf16_kernels(mg_bf16_kernel kernel);
-/* False when this machine cannot (or could not be asked to). */
-bool mg_cpu_use_native_bf16(bool use);
 
 #endif

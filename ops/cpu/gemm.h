@@ -31,12 +31,18 @@
 #define MULTIPLY_ADD v16_fma
 #endif
 
-#if defined(MG_ISA_AVX512)
+#if defined(MG_ISA_AVX512) || defined(MG_TILES)
 enum { TILE_ROWS = 14, TILE_VECTORS = 2 };
 #else
 enum { TILE_ROWS = 6, TILE_VECTORS = 1 };
 #endif
 enum { PANEL = TILE_VECTORS * V16, DEPTH = 256 };
+/* Rows that are worked on together: eight register tiles of AVX-512; four blocks of AMX. */
+#if defined(MG_TILES)
+enum { CHUNK_ROWS = 128 };
+#else
+enum { CHUNK_ROWS = 112 };
+#endif
 
 /* A as the tile reads it: element (row i, depth k) lies at data[i * row + k * step]. */
 typedef struct gemm_a {
@@ -102,7 +108,7 @@ static inline void add_panel_rows(const float *panel, int64_t rows, float *sums,
     }
 }
 
-/* --- the register tile ------------------------------------------------------------------------ */
+/* --- what is done with the sums --------------------------------------------------------------- */
 
 /* Adds bias, C, residual and activation to the sums of one row and stores `columns` of them. */
 MG_INLINE void tile_finish_row(const gemm_c *c, int64_t row, const v16 *sums, int vectors,
@@ -126,6 +132,17 @@ MG_INLINE void tile_finish_row(const gemm_c *c, int64_t row, const v16 *sums, in
         v16_put(last && c->stream, to + v * V16, s, n);
     }
 }
+
+/* --- the register tile ------------------------------------------------------------------------ */
+
+#if defined(MG_TILES)
+#include "ops/cpu/gemm_tiles.h"
+#else
+/* The depth is a multiple of DEPTH_STEP; ROWS_BEYOND the last row of A there is readable memory. */
+enum { DEPTH_STEP = 1, ROWS_BEYOND = 0 };
+/* Around all products of a thread's piece of work. */
+static inline void tiles_begin(void) {}
+static inline void tiles_end(void) {}
 
 /* Asks for the cache lines that the next tile below will read at depth k: fourteen rows are more
  * streams than the hardware follows. Beyond the last row a prefetch does nothing. */
@@ -209,10 +226,14 @@ static inline void gemm_panel(gemm_a a, int64_t rows, const float *panel, int64_
         }
 }
 
+#endif
+
+/* --- all of it -------------------------------------------------------------------------------- */
+
 /* C = A B for one chunk of rows and the panels [panel, panel_end) of packed B. */
 static inline void gemm_rows(gemm_a a, int64_t rows, const float *packed, int64_t depth,
                              int64_t columns, int64_t panel, int64_t panel_end, gemm_c c) {
-    int64_t block = c.half ? depth : DEPTH;
+    int64_t block = c.half || DEPTH_STEP > 1 ? depth : DEPTH;
     for (int64_t k = 0; k < depth; k += block) {
         int64_t steps = depth - k < block ? depth - k : block;
         for (int64_t p = panel; p < panel_end; p++) {
@@ -235,14 +256,13 @@ static inline bool gemm_streams(const gemm_c *c, int64_t rows, int64_t depth) {
 }
 
 /* How a product of rows x columns is handed out: pieces of `rows` rows, times groups of panels
- * where there are few rows (the last stages have 480 pixels and up to 2688 channels). 112 rows are
- * eight AVX-512 tiles. */
+ * where there are few rows (the last stages have 480 pixels and up to 2688 channels). */
 typedef struct gemm_split {
     int64_t rows, panels, groups, pieces;
 } gemm_split;
 
 static inline gemm_split gemm_split_of(int64_t rows, int64_t columns) {
-    gemm_split s = {.rows = 112};
+    gemm_split s = {.rows = CHUNK_ROWS};
     int64_t chunks = ceil_div(rows, s.rows), panels = panels_of(columns);
     s.panels = chunks >= 32 ? panels : ceil_div(panels * chunks, 32);
     s.groups = ceil_div(panels, s.panels);

@@ -54,7 +54,7 @@ static job job_of(const mg_op_call *c, int threads) {
              .stride = c->attr.stride,
              .kernel = c->attr.kernel,
              .expands = mg_has_input(c, EXPAND_W)};
-    j.burst = ceil_div(112, j.width);
+    j.burst = ceil_div(CHUNK_ROWS, j.width);
     j.ring_rows = ceil_div(j.kernel + j.burst, j.burst) * j.burst;
     j.groups = ceil_div(j.wide, GROUP);
     int64_t wanted = ceil_div(4 * threads, j.groups), most = ceil_div(j.rows, 16);

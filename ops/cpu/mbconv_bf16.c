@@ -50,9 +50,9 @@ static job job_of(const mg_op_call *c, int threads) {
              .kernel = c->attr.kernel,
              .expands = mg_has_input(c, EXPAND_W)};
     j.padded = ceil_div(j.wide, BLOCK_CHANNELS) * BLOCK_CHANNELS;
-    j.in_pairs = ceil_div(j.in, 2);
+    j.in_pairs = pairs_of(j.in);
     j.in_row = pairs_row(j.in);
-    j.burst = ceil_div(112, j.width);
+    j.burst = ceil_div(CHUNK_ROWS, j.width);
     j.ring_rows = ceil_div(j.kernel + j.burst, j.burst) * j.burst;
     j.groups = ceil_div(j.wide, GROUP);
     int64_t wanted = ceil_div(4 * threads, j.groups), most = ceil_div(j.rows, 16);
@@ -67,8 +67,8 @@ static int64_t lay_out(job *j, int threads, float *scratch) {
     int64_t taps = (int64_t)j->kernel * j->kernel;
     int64_t counts[] = {j->expands ? packed_count(j->in_pairs, j->padded) : 0,
                         packed_count(j->padded / 2, j->out),
-                        j->expands ? j->height * j->width * j->in_row : 0,
-                        j->rows * j->columns * j->padded / 2,
+                        j->expands ? (j->height * j->width + ROWS_BEYOND) * j->in_row : 0,
+                        (j->rows * j->columns + ROWS_BEYOND) * j->padded / 2,
                         j->rows * j->padded,
                         j->wide,
                         j->wide,
@@ -176,7 +176,9 @@ static void expand_piece(void *arg, int64_t piece, int thread) {
               .channel = channel,
               .channels = min64(GROUP, j->padded - channel)};
     r.next = r.base;
+    tiles_begin();
     for (int64_t i = begin; i < end; i++) depthwise_rows_of(j, &r, i);
+    tiles_end();
 }
 
 /* --- 2: the gate ------------------------------------------------------------------------------ */
@@ -209,8 +211,10 @@ static void project_piece(void *arg, int64_t piece, int thread) {
                   .row = j->out,
                   .bias = j->c->x[PROJECT_B],
                   .residual = j->c->attr.residual ? j->x : NULL};
+    tiles_begin();
     gemm_piece(&j->split, piece, (gemm_a){j->d, j->padded / 2, 1, false}, j->rows * j->columns,
                j->packed_project, j->padded / 2, j->out, out);
+    tiles_end();
 }
 
 /* --- weights and input ------------------------------------------------------------------------ */

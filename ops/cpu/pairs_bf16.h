@@ -5,8 +5,12 @@
 #include "ops/cpu/bf16.h"
 #include "ops/cpu/gemm.h"
 
+/* Cells of a depth of `count` numbers, in whole steps of the product. */
+static inline int64_t pairs_of(int64_t count) {
+    return ceil_div(count, 2 * DEPTH_STEP) * DEPTH_STEP;
+}
 /* Cells of a row of `count` numbers as pairs_from writes it: whole vectors, zero beyond. */
-static inline int64_t pairs_row(int64_t count) { return ceil_div(count, V16) * V16 / 2; }
+static inline int64_t pairs_row(int64_t count) { return ceil_div(pairs_of(count), 8) * 8; }
 
 /* Rounds `count` floats; writes `padded` numbers (a multiple of 16), the rest zero. */
 static inline void pairs_from(const float *x, int64_t count, int64_t padded, float *cells) {

@@ -7,7 +7,7 @@
 
 typedef struct job {
     const mg_op_call *c;
-    int64_t m, k, n, x_row; /* x_row: cells */
+    int64_t m, k, n, pairs, x_row; /* of k: cells of a column of w and of a row of x */
     float *packed, *cells;
     gemm_split split;
 } job;
@@ -15,6 +15,7 @@ typedef struct job {
 static job job_of(const mg_op_call *c) {
     int64_t k = c->x_shape[1].dim[0], n = c->x_shape[1].dim[1];
     job j = {.c = c, .m = mg_shape_elements(&c->x_shape[0]) / k, .k = k, .n = n};
+    j.pairs = pairs_of(k);
     j.x_row = pairs_row(k);
     j.split = gemm_split_of(j.m, n);
     return j;
@@ -33,8 +34,8 @@ static void round_rows(void *arg, int64_t chunk, int thread) {
 static void pack_w(void *arg, int64_t panel, int thread) {
     (void)thread;
     const job *j = arg;
-    int64_t pairs = ceil_div(j->k, 2);
-    pack_pairs(j->c->x[1], NULL, j->n, j->k, j->n, panel, pairs, j->packed + panel * pairs * PANEL);
+    pack_pairs(j->c->x[1], NULL, j->n, j->k, j->n, panel, j->pairs,
+               j->packed + panel * j->pairs * PANEL);
 }
 
 static void forward_piece(void *arg, int64_t piece, int thread) {
@@ -44,20 +45,22 @@ static void forward_piece(void *arg, int64_t piece, int thread) {
                   .row = j->n,
                   .bias = mg_has_input(j->c, 2) ? j->c->x[2] : NULL,
                   .silu = j->c->attr.activation == MG_ACTIVATION_SILU};
-    gemm_piece(&j->split, piece, (gemm_a){j->cells, j->x_row, 1, false}, j->m, j->packed,
-               ceil_div(j->k, 2), j->n, out);
+    tiles_begin();
+    gemm_piece(&j->split, piece, (gemm_a){j->cells, j->x_row, 1, false}, j->m, j->packed, j->pairs,
+               j->n, out);
+    tiles_end();
 }
 
 static size_t scratch_bytes(const mg_op_call *c, bool backward, int threads) {
     (void)backward, (void)threads;
     job j = job_of(c);
-    return (size_t)(packed_count(ceil_div(j.k, 2), j.n) + j.m * j.x_row) * sizeof(float);
+    return (size_t)(packed_count(j.pairs, j.n) + (j.m + ROWS_BEYOND) * j.x_row) * sizeof(float);
 }
 
 static void forward(const mg_op_call *c) {
     job j = job_of(c);
     j.packed = c->scratch;
-    j.cells = j.packed + packed_count(ceil_div(j.k, 2), j.n);
+    j.cells = j.packed + packed_count(j.pairs, j.n);
     mg_parallel_for(c->pool, ceil_div(j.m, ROUND_ROWS), round_rows, &j);
     mg_parallel_for(c->pool, panels_of(j.n), pack_w, &j);
     mg_parallel_for(c->pool, j.split.pieces, forward_piece, &j);

@@ -9,7 +9,7 @@
 #include "ops/check.h"
 #include "ops/cpu/dispatch.h"
 
-enum { VARIANTS = MG_CPU_ISA_COUNT + 1, THREADS = 3 };
+enum { VARIANTS = MG_CPU_ISA_COUNT + MG_BF16_UNIT_COUNT - 1, THREADS = 3 };
 #define MG_BF16_UNIT ldexp(1, -8) /* relative spacing of bfloat16; rounding is off by half of it */
 
 static double rounded(double x) {
@@ -21,10 +21,12 @@ static double rounded(double x) {
     return (double)f;
 }
 
-/* Variant VARIANTS - 1 is AVX-512 with AVX512-BF16. */
+/* The instruction sets with f32 multiply-adds, then the other units. */
 static bool use_variant(int v) {
-    if (v < MG_CPU_ISA_COUNT) return mg_cpu_use_native_bf16(false) && mg_cpu_use((mg_isa)v);
-    return mg_cpu_use(MG_CPU_AVX512) && mg_cpu_use_native_bf16(true);
+    int unit = v - MG_CPU_ISA_COUNT + 1;
+    if (unit < 1) return mg_cpu_use((mg_isa)v) && mg_cpu_use_bf16_unit(MG_BF16_F32);
+    mg_cpu_use(MG_CPU_AVX512);
+    return mg_cpu_use_bf16_unit((mg_bf16_unit)unit);
 }
 
 static void open_trial(mg_trial *t, mg_op_id id, const mg_case *c, mg_dtype dtype) {

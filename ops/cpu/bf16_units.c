@@ -1,0 +1,99 @@
+/* Which unit multiplies in bfloat16 (dispatch.h). */
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ops/cpu/dispatch.h"
+
+#if defined(MG_HAVE_AMX)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Tiles are 8 KiB of state more for every thread that uses them, so Linux wants to be asked first
+ * (since 5.16); the answer holds for the process and all threads to come. It is no where processor,
+ * kernel, hypervisor or sandbox cannot. */
+static bool amx_available(void) {
+    enum { AMX_BF16 = 1 << 22, AMX_TILE = 1 << 24, ARCH_REQUEST_STATE = 0x1023, TILE_DATA = 18 };
+    unsigned a, b, c, d;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+    if (!(d & AMX_BF16) || !(d & AMX_TILE)) return false;
+    return syscall(SYS_arch_prctl, ARCH_REQUEST_STATE, TILE_DATA) == 0;
+}
+#else
+static bool amx_available(void) { return false; }
+#endif
+
+#define LIST(X) X(mbconv) X(pointwise_conv)
+#define PLAIN(name)                                                                                \
+    extern const mg_kernels mg_cpu_##name##_bf16_scalar, mg_cpu_##name##_bf16_tiles;
+LIST(PLAIN)
+#if defined(__x86_64__)
+#define X86(name)                                                                                  \
+    extern const mg_kernels mg_cpu_##name##_bf16_avx2, mg_cpu_##name##_bf16_avx512,                \
+        mg_cpu_##name##_bf16_avx512bf16;
+LIST(X86)
+#define SETS(name)                                                                                 \
+    {&mg_cpu_##name##_bf16_scalar, &mg_cpu_##name##_bf16_avx2, &mg_cpu_##name##_bf16_avx512},
+#define AVX512(name) &mg_cpu_##name##_bf16_avx512bf16,
+#else
+#define SETS(name)   {&mg_cpu_##name##_bf16_scalar},
+#define AVX512(name) NULL,
+#endif
+#if defined(MG_HAVE_AMX)
+#define AMX_KERNELS(name) extern const mg_kernels mg_cpu_##name##_bf16_amx;
+LIST(AMX_KERNELS)
+#define AMX(name) &mg_cpu_##name##_bf16_amx,
+#else
+#define AMX(name) NULL,
+#endif
+#define TILES(name) &mg_cpu_##name##_bf16_tiles,
+
+static const mg_kernels *const by_set[MG_BF16_COUNT][MG_CPU_ISA_COUNT] = {LIST(SETS)};
+static const mg_kernels *const by_unit[MG_BF16_UNIT_COUNT][MG_BF16_COUNT] = {
+    [MG_BF16_AVX512] = {LIST(AVX512)},
+    [MG_BF16_AMX] = {LIST(AMX)},
+    [MG_BF16_TILES_IN_C] = {LIST(TILES)},
+};
+
+const char *mg_bf16_unit_name(mg_bf16_unit unit) {
+    static const char *const names[MG_BF16_UNIT_COUNT] = {"f32", "avx512bf16", "amx", "tiles-in-c"};
+    return names[unit];
+}
+
+static bool available(mg_bf16_unit unit) {
+    if (unit == MG_BF16_F32 || unit == MG_BF16_TILES_IN_C) return true;
+    if (mg_cpu_isa() != MG_CPU_AVX512) return false;
+#if defined(__x86_64__)
+    if (!__builtin_cpu_supports("avx512bf16")) return false;
+#endif
+    return unit == MG_BF16_AVX512 || amx_available();
+}
+
+static _Atomic int current = -1; /* an mg_bf16_unit once chosen; any thread finds the same */
+
+bool mg_cpu_use_bf16_unit(mg_bf16_unit unit) {
+    if (!available(unit)) return false;
+    atomic_store_explicit(&current, (int)unit, memory_order_relaxed);
+    return true;
+}
+
+static mg_bf16_unit choose(void) {
+    const char *asked = getenv("MG_CPU");
+    int unit = MG_BF16_AMX;
+    while (asked && unit > 0 && strcmp(asked, mg_bf16_unit_name((mg_bf16_unit)unit)) != 0) unit--;
+    while (!available((mg_bf16_unit)unit)) unit--;
+    return (mg_bf16_unit)unit;
+}
+
+mg_bf16_unit mg_cpu_bf16_unit(void) {
+    int unit = atomic_load_explicit(&current, memory_order_relaxed);
+    if (unit < 0) mg_cpu_use_bf16_unit((mg_bf16_unit)(unit = (int)choose()));
+    bool wants_avx512 = unit == MG_BF16_AVX512 || unit == MG_BF16_AMX;
+    return wants_avx512 && mg_cpu_isa() != MG_CPU_AVX512 ? MG_BF16_F32 : (mg_bf16_unit)unit;
+}
+
+const mg_kernels *mg_cpu_bf16_kernels(mg_bf16_kernel kernel) {
+    mg_bf16_unit unit = mg_cpu_bf16_unit();
+    return unit == MG_BF16_F32 ? by_set[kernel][mg_cpu_isa()] : by_unit[unit][kernel];
+}
