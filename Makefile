@@ -55,17 +55,24 @@ ISA_avx2   := -DMG_ISA_AVX2 -DMG_ISA=avx2 -mavx2 -mfma -mf16c
 ISA_avx512 := -DMG_ISA_AVX512 -DMG_ISA=avx512 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf16c -mprefer-vector-width=512
 # The bfloat16 kernels exist once more with AVX512-BF16 (ops/cpu/bf16.h).
 ISA_avx512bf16 := $(subst -DMG_ISA=avx512,-DMG_ISA=avx512bf16,$(ISA_avx512)) -mavx512bf16
-# And on tiles (ops/cpu/tiles.h): AMX, and the same in C for tests.
-ISA_amx    := $(subst -DMG_ISA=avx512bf16,-DMG_ISA=amx -DMG_TILES,$(ISA_avx512bf16)) -mamx-tile -mamx-bf16
+# And on tiles (ops/cpu/tiles.h), AMX or the same in C for tests; some f32 kernels also exist on
+# tiles by halves (ops/cpu/gemm_halves.h).
+AMXFLAGS   := -mamx-tile -mamx-bf16
+ISA_amx    := $(subst -DMG_ISA=avx512bf16,-DMG_ISA=amx -DMG_TILES,$(ISA_avx512bf16)) $(AMXFLAGS)
 ISA_tiles  := $(subst -DMG_ISA=scalar,-DMG_ISA=tiles -DMG_TILES,$(ISA_scalar))
+ISA_halves := $(subst -DMG_ISA=amx,-DMG_ISA=halves -DMG_GEMM_HALVES,$(ISA_amx))
+ISA_halves_in_c := $(subst -DMG_ISA=tiles,-DMG_ISA=halves_in_c -DMG_GEMM_HALVES,$(ISA_tiles))
 BF16_ISAS  := tiles $(if $(filter avx512,$(ISAS)),avx512bf16 $(if $(AMX),amx))
+HALVES_ISAS:= halves_in_c $(if $(AMX),halves)
+HALVES_SRC := ops/cpu/mbconv.c
 BF16_SRC   := $(wildcard ops/cpu/*_bf16.c)
 
 OBJ      := $(LIB_SRC:%.c=$(BUILD)/obj/%.o) \
             $(OPS_SRC:%.c=$(BUILD)/obj/%.f32.o) \
             $(CPU_ONCE:%.c=$(BUILD)/obj/%.o) \
             $(foreach i,$(ISAS),$(CPU_SRC:%.c=$(BUILD)/obj/%.$(i).o)) \
-            $(foreach i,$(BF16_ISAS),$(BF16_SRC:%.c=$(BUILD)/obj/%.$(i).o))
+            $(foreach i,$(BF16_ISAS),$(BF16_SRC:%.c=$(BUILD)/obj/%.$(i).o)) \
+            $(foreach i,$(HALVES_ISAS),$(HALVES_SRC:%.c=$(BUILD)/obj/%.$(i).o))
 LIB      := $(BUILD)/libmammograd.a
 APPLIB   := $(BUILD)/libmgapps.a
 
@@ -96,24 +103,13 @@ $(BUILD)/flags: FORCE
 	@echo '$(CC) $(CPPFLAGS) $(ALL_CFLAGS)' | cmp -s - $@ || echo '$(CC) $(CPPFLAGS) $(ALL_CFLAGS)' > $@
 FORCE:
 
-$(BUILD)/obj/ops/cpu/%.scalar.o: ops/cpu/%.c $(BUILD)/flags
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(KOPT) $(ISA_scalar) $(DEPGEN) -c $< -o $@
-$(BUILD)/obj/ops/cpu/%.avx2.o: ops/cpu/%.c $(BUILD)/flags
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(KOPT) $(ISA_avx2) $(DEPGEN) -c $< -o $@
-$(BUILD)/obj/ops/cpu/%.avx512.o: ops/cpu/%.c $(BUILD)/flags
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(KOPT) $(ISA_avx512) $(DEPGEN) -c $< -o $@
-$(BUILD)/obj/ops/cpu/%.avx512bf16.o: ops/cpu/%.c $(BUILD)/flags
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(KOPT) $(ISA_avx512bf16) $(DEPGEN) -c $< -o $@
-$(BUILD)/obj/ops/cpu/%.amx.o: ops/cpu/%.c $(BUILD)/flags
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(KOPT) $(ISA_amx) $(DEPGEN) -c $< -o $@
-$(BUILD)/obj/ops/cpu/%.tiles.o: ops/cpu/%.c $(BUILD)/flags
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(KOPT) $(ISA_tiles) $(DEPGEN) -c $< -o $@
+# One rule for each instruction set of the CPU kernels.
+define isa_rule
+$(BUILD)/obj/ops/cpu/%.$(1).o: ops/cpu/%.c $(BUILD)/flags
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(CPPFLAGS) $$(ALL_CFLAGS) $$(KOPT) $$(ISA_$(1)) $$(DEPGEN) -c $$< -o $$@
+endef
+$(foreach i,$(ISAS) $(BF16_ISAS) $(HALVES_ISAS),$(eval $(call isa_rule,$(i))))
 # The reference of an op is written over `real` and compiled twice: f64 (X.o) and f32 (X.f32.o).
 $(BUILD)/obj/ops/%.f32.o: ops/%.c $(BUILD)/flags
 	@mkdir -p $(@D)

@@ -86,7 +86,7 @@ static mg_tensor *folded_block(mg_context *ctx, const mg_efficientnet *net, mg_b
     mg_attr attr = b->depthwise.attr;
     attr.residual = b->arch.residual;
     attr.bf16 = net->bf16 && b->arch.stage >= MG_FIRST_BF16_STAGE;
-    attr.silu_half = net->bf16;
+    attr.relaxed = net->bf16;
     mg_tensor *in[] = {x,
                        b->expand.folded_weight,
                        b->expand.folded_bias,
@@ -134,7 +134,7 @@ static mg_tensor *folded_stem(mg_context *ctx, mg_efficientnet *net, mg_tensor *
         return folded_conv(ctx, &net->stem, match_channels(ctx, net, x), MG_OP_conv2d, false);
     mg_attr attr = net->stem.attr;
     attr.activation = MG_ACTIVATION_SILU;
-    attr.silu_half = net->bf16;
+    attr.relaxed = net->bf16;
     mg_tensor *y = mg_conv2d(ctx, x, net->grey_stem, net->stem.folded_bias, attr);
     mg_release(ctx, x);
     return y;

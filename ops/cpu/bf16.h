@@ -32,6 +32,11 @@ static inline __m512i bf16_bits(v16 a) {
     return _mm512_srli_epi32(u, 16);
 }
 
+static inline v16 v16_load_half(const uint16_t *from) {
+    __m512i u = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)from));
+    return V1(_mm512_castsi512_ps(_mm512_slli_epi32(u, 16)));
+}
+
 #if defined(__AVX512BF16__)
 static inline v16 v16_dot2(v16 a, v16 b, v16 sum) {
     return V1(_mm512_dpbf16_ps(sum.r, (__m512bh)a.r, (__m512bh)b.r));
@@ -103,6 +108,11 @@ static inline void v16_store_half(uint16_t *to, v16 a) {
     float f[V16];
     v16_store(f, a);
     for (int i = 0; i < V16; i++) to[i] = bf16_round(f[i]);
+}
+static inline v16 v16_load_half(const uint16_t *from) {
+    float f[V16];
+    for (int i = 0; i < V16; i++) f[i] = bf16_float((uint32_t)from[i] << 16);
+    return v16_load(f);
 }
 #endif
 

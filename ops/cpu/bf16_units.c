@@ -24,36 +24,39 @@ static bool amx_available(void) {
 static bool amx_available(void) { return false; }
 #endif
 
-#define LIST(X) X(mbconv) X(pointwise_conv)
-#define PLAIN(name)                                                                                \
-    extern const mg_kernels mg_cpu_##name##_bf16_scalar, mg_cpu_##name##_bf16_tiles;
-LIST(PLAIN)
+/* Rows in the order of mg_bf16_kernel. */
+#define DECLARE(set)                                                                               \
+    extern const mg_kernels mg_cpu_mbconv_bf16_##set, mg_cpu_pointwise_conv_bf16_##set;
+#define PAIRS(set) &mg_cpu_mbconv_bf16_##set, &mg_cpu_pointwise_conv_bf16_##set
+
+DECLARE(scalar)
+DECLARE(tiles)
+extern const mg_kernels mg_cpu_mbconv_halves_in_c;
 #if defined(__x86_64__)
-#define X86(name)                                                                                  \
-    extern const mg_kernels mg_cpu_##name##_bf16_avx2, mg_cpu_##name##_bf16_avx512,                \
-        mg_cpu_##name##_bf16_avx512bf16;
-LIST(X86)
-#define SETS(name)                                                                                 \
-    {&mg_cpu_##name##_bf16_scalar, &mg_cpu_##name##_bf16_avx2, &mg_cpu_##name##_bf16_avx512},
-#define AVX512(name) &mg_cpu_##name##_bf16_avx512bf16,
-#else
-#define SETS(name)   {&mg_cpu_##name##_bf16_scalar},
-#define AVX512(name) NULL,
+DECLARE(avx2)
+DECLARE(avx512)
+DECLARE(avx512bf16)
 #endif
 #if defined(MG_HAVE_AMX)
-#define AMX_KERNELS(name) extern const mg_kernels mg_cpu_##name##_bf16_amx;
-LIST(AMX_KERNELS)
-#define AMX(name) &mg_cpu_##name##_bf16_amx,
-#else
-#define AMX(name) NULL,
+DECLARE(amx)
+extern const mg_kernels mg_cpu_mbconv_halves;
 #endif
-#define TILES(name) &mg_cpu_##name##_bf16_tiles,
 
-static const mg_kernels *const by_set[MG_BF16_COUNT][MG_CPU_ISA_COUNT] = {LIST(SETS)};
+static const mg_kernels *const by_set[MG_CPU_ISA_COUNT][MG_BF16_COUNT] = {
+    [MG_CPU_SCALAR] = {PAIRS(scalar)},
+#if defined(__x86_64__)
+    [MG_CPU_AVX2] = {PAIRS(avx2)},
+    [MG_CPU_AVX512] = {PAIRS(avx512)},
+#endif
+};
 static const mg_kernels *const by_unit[MG_BF16_UNIT_COUNT][MG_BF16_COUNT] = {
-    [MG_BF16_AVX512] = {LIST(AVX512)},
-    [MG_BF16_AMX] = {LIST(AMX)},
-    [MG_BF16_TILES_IN_C] = {LIST(TILES)},
+#if defined(__x86_64__)
+    [MG_BF16_AVX512] = {PAIRS(avx512bf16)},
+#endif
+#if defined(MG_HAVE_AMX)
+    [MG_BF16_AMX] = {PAIRS(amx), &mg_cpu_mbconv_halves},
+#endif
+    [MG_BF16_TILES_IN_C] = {PAIRS(tiles), &mg_cpu_mbconv_halves_in_c},
 };
 
 const char *mg_bf16_unit_name(mg_bf16_unit unit) {
@@ -95,5 +98,5 @@ mg_bf16_unit mg_cpu_bf16_unit(void) {
 
 const mg_kernels *mg_cpu_bf16_kernels(mg_bf16_kernel kernel) {
     mg_bf16_unit unit = mg_cpu_bf16_unit();
-    return unit == MG_BF16_F32 ? by_set[kernel][mg_cpu_isa()] : by_unit[unit][kernel];
+    return unit == MG_BF16_F32 ? by_set[mg_cpu_isa()][kernel] : by_unit[unit][kernel];
 }

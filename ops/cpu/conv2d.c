@@ -73,7 +73,7 @@ static void forward_row(void *arg, int64_t piece, int thread) {
                   .row = j->out,
                   .bias = mg_has_input(j->c, BIAS) ? j->c->x[BIAS] : NULL,
                   .silu = j->c->attr.activation == MG_ACTIVATION_SILU,
-                  .silu_half = j->c->attr.silu_half,
+                  .silu_half = j->c->attr.relaxed,
                   .stream = j->streams};
     gemm_rows((gemm_a){patches_of_row(j, piece, thread), j->depth, 1, false}, j->columns, j->packed,
               j->depth, j->out, 0, panels_of(j->out), out);

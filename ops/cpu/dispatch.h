@@ -23,11 +23,13 @@ bool mg_cpu_use(mg_isa isa);
 /* Kernels of op number id (mg_op_id) for the set in use; NULL when the op has none. */
 const mg_kernels *mg_cpu_kernels(int id);
 
-/* The bfloat16 forms of inference kernels (mg_attr.bf16), which an op's kernels hand over to. Their
- * products are the work of one of these units; results differ by rounding between units. */
+/* The forms of inference kernels in less than f32, which an op's kernels hand over to: in bfloat16
+ * (mg_attr.bf16) and in f32 by halves (mg_attr.relaxed, gemm_halves.h). Their products are the work
+ * of one of these units; results differ by rounding between units. */
 typedef enum mg_bf16_kernel {
     MG_BF16_MBCONV,
     MG_BF16_POINTWISE_CONV,
+    MG_HALVES_MBCONV,
     MG_BF16_COUNT
 } mg_bf16_kernel;
 
@@ -46,6 +48,7 @@ mg_bf16_unit mg_cpu_bf16_unit(void);
 /* Switches; false when this machine (or the set in use) cannot. Not thread-safe, as mg_cpu_use. */
 bool mg_cpu_use_bf16_unit(mg_bf16_unit unit);
 
+/* NULL: the unit has no such form (halves want tiles). */
 const mg_kernels *mg_cpu_bf16_kernels(mg_bf16_kernel kernel);
 
 #endif

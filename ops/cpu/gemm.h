@@ -1,19 +1,20 @@
 /* gemm.h: the matrix product of the CPU kernels, C = A B, for row-major matrices as they lie in
  * memory (an NHWC image is a matrix of pixels by channels).
  *
- * Register tile: ROWS x PANEL sums stay in registers while one step of the depth adds the outer
- * product of a column of A (ROWS broadcasts) and a row of B (PANEL floats).
- *     AVX-512: 14 x 32 = 28 registers of sums, 2 of B, 1 broadcast: 31 of 32; per step 28 fused
- *              multiply-adds against 16 loads, so two of each per cycle leave the loads half idle.
- *     AVX2:    6 x 16 = 12 of 16 registers, 2 of B, 1 broadcast.
- * B is packed once per call into panels of PANEL columns, zero-padded on the right, so the tile
- * reads it in order. A is read in place: no packing, no im2col for a 1x1 convolution.
- * Cache blocking: DEPTH = 256 steps of one panel are 32 KiB (AVX-512) and stay in L1 while all row
- * tiles of a chunk pass by; the chunk's slice of A (112 x 256 floats = 112 KiB) stays in L2.
+ * B is packed once per call into panels of PANEL columns, zero-padded on the right, so that the
+ * innermost loops read it in order. A is read in place: no packing, no im2col for a 1x1
+ * convolution. A piece of work is CHUNK_ROWS rows and some panels, cut into depth blocks; its
+ * innermost part, gemm_panel, is one of these:
  *
- * Summation order, the same for every tile shape: each output element sums DEPTH products from
- * zero, in order, with fused multiply-adds; the block sums are added to C in order. No split over
- * threads.
+ *     gemm_registers.h  f32 multiply-adds, sums in vector registers
+ *                       with MG_GEMM_CELLS: bfloat16, two steps of the depth at once
+ *     gemm_tiles.h      MG_TILES: Intel's matrix unit, sums in its tiles
+ *                       with MG_GEMM_CELLS: bfloat16
+ *                       with MG_GEMM_HALVES: f32, taken apart into bfloat16 (gemm_halves.h)
+ *
+ * With MG_GEMM_CELLS the "floats" of A and B are cells of two bfloat16 (bf16.h); sums, bias and
+ * residual are f32 always. Each sum belongs to one thread, and its order to the shape of the
+ * problem, so results do not depend on threads.
  * Source: Goto & van de Geijn 2008 (anatomy of a GEMM); Van Zee & van de Geijn 2015 (BLIS). */
 #ifndef MG_OPS_CPU_GEMM_H
 #define MG_OPS_CPU_GEMM_H
@@ -21,28 +22,29 @@
 #include "ops/cpu/chunks.h"
 #include "ops/cpu/silu.h"
 #include "ops/cpu/stream.h"
-
-/* With MG_GEMM_CELLS the "floats" of A and B are cells of two bfloat16 (bf16.h) and a multiply-add
- * takes two steps of the depth at once; sums, bias and residual stay f32. */
-#if defined(MG_GEMM_CELLS)
+#if defined(MG_GEMM_CELLS) || defined(MG_GEMM_HALVES)
 #include "ops/cpu/bf16.h"
-#define MULTIPLY_ADD v16_dot2
-#else
-#define MULTIPLY_ADD v16_fma
 #endif
 
-#if defined(MG_ISA_AVX512) || defined(MG_TILES)
-enum { TILE_ROWS = 14, TILE_VECTORS = 2 };
-#else
-enum { TILE_ROWS = 6, TILE_VECTORS = 1 };
-#endif
-enum { PANEL = TILE_VECTORS * V16, DEPTH = 256 };
-/* Rows that are worked on together: eight register tiles of AVX-512; four blocks of AMX. */
+/* PANEL: columns of a panel. CHUNK_ROWS: rows that are worked on together. DEPTH_STEP: the depth is
+ * padded with zeros to a multiple. DEPTH_BLOCK: sums of so many steps are added to C. READY_FLOATS:
+ * of a buffer for gemm_ready. ROWS_BEYOND: rows after the last of A that must be readable. */
 #if defined(MG_TILES)
-enum { CHUNK_ROWS = 128 };
+enum { TILE_VECTORS = 2, CHUNK_ROWS = 128 };
+#if defined(MG_GEMM_CELLS)
+enum { DEPTH_STEP = 16, DEPTH_BLOCK = 1 << 24, READY_FLOATS = 1, ROWS_BEYOND = 31 };
 #else
-enum { CHUNK_ROWS = 112 };
+enum { DEPTH_STEP = 32, DEPTH_BLOCK = 256, READY_FLOATS = 128 * 128, ROWS_BEYOND = 0 };
 #endif
+#else
+#if defined(MG_ISA_AVX512)
+enum { TILE_VECTORS = 2 };
+#else
+enum { TILE_VECTORS = 1 };
+#endif
+enum { CHUNK_ROWS = 112, DEPTH_STEP = 1, DEPTH_BLOCK = 256, READY_FLOATS = 1, ROWS_BEYOND = 0 };
+#endif
+enum { PANEL = TILE_VECTORS * V16 };
 
 /* A as the tile reads it: element (row i, depth k) lies at data[i * row + k * step]. */
 typedef struct gemm_a {
@@ -69,9 +71,12 @@ typedef struct gemm_c {
 
 static inline int64_t panels_of(int64_t columns) { return (columns + PANEL - 1) / PANEL; }
 
-/* Floats of a packed depth x columns matrix. */
+/* Floats of a packed panel, and of all panels of a depth x columns matrix. */
+static inline int64_t panel_count(int64_t depth) {
+    return ceil_div(depth, DEPTH_STEP) * DEPTH_STEP * PANEL;
+}
 static inline int64_t packed_count(int64_t depth, int64_t columns) {
-    return depth * panels_of(columns) * PANEL;
+    return panel_count(depth) * panels_of(columns);
 }
 
 /* Panel p of B[k * row + n]: out[k * PANEL + j], zero beyond the last column. */
@@ -133,126 +138,58 @@ MG_INLINE void tile_finish_row(const gemm_c *c, int64_t row, const v16 *sums, in
     }
 }
 
-/* --- the register tile ------------------------------------------------------------------------ */
-
 #if defined(MG_TILES)
 #include "ops/cpu/gemm_tiles.h"
 #else
-/* The depth is a multiple of DEPTH_STEP; ROWS_BEYOND the last row of A there is readable memory. */
-enum { DEPTH_STEP = 1, ROWS_BEYOND = 0 };
-/* Around all products of a thread's piece of work. */
-static inline void tiles_begin(void) {}
-static inline void tiles_end(void) {}
-
-/* Asks for the cache lines that the next tile below will read at depth k: fourteen rows are more
- * streams than the hardware follows. Beyond the last row a prefetch does nothing. */
-MG_INLINE void prefetch_rows(const gemm_a *a, const int rows, int64_t k) {
-#pragma GCC unroll 16
-    for (int i = 0; i < rows; i++) __builtin_prefetch(a->data + (rows + i) * a->row + k);
-}
-
-/* rows x vectors is a constant wherever this is inlined; then sums lives in registers. */
-MG_INLINE void tile_of(const int rows, const int vectors, gemm_a a, const float *panel,
-                       int64_t depth, const gemm_c *c, int columns, bool first, bool last) {
-    v16 sums[TILE_ROWS][TILE_VECTORS];
-#pragma GCC unroll 16
-    for (int i = 0; i < rows; i++)
-#pragma GCC unroll 2
-        for (int v = 0; v < vectors; v++) sums[i][v] = v16_zero();
-    for (int64_t k = 0; k < depth; k++) {
-        v16 b[TILE_VECTORS];
-        if (a.ahead && k % V16 == 0) prefetch_rows(&a, rows, k);
-#pragma GCC unroll 2
-        for (int v = 0; v < vectors; v++) b[v] = v16_load(panel + k * PANEL + v * V16);
-#pragma GCC unroll 16
-        for (int i = 0; i < rows; i++) {
-            v16 x = v16_set(a.data[i * a.row + k * a.step]);
-#pragma GCC unroll 2
-            for (int v = 0; v < vectors; v++) sums[i][v] = MULTIPLY_ADD(x, b[v], sums[i][v]);
-        }
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < rows; i++) tile_finish_row(c, i, sums[i], vectors, columns, first, last);
-}
-
-/* One function per tile shape keeps the compiler's register allocation simple. */
-#define MG_TILE(rows, vectors)                                                                     \
-    static __attribute__((noinline)) void tile_##rows##x##vectors(                                 \
-        gemm_a a, const float *panel, int64_t depth, const gemm_c *c, int columns, bool first,     \
-        bool last) {                                                                               \
-        tile_of(rows, vectors, a, panel, depth, c, columns, first, last);                          \
-    }
-MG_TILE(4, 1)
-MG_TILE(2, 1)
-MG_TILE(1, 1)
-#if defined(MG_ISA_AVX512)
-MG_TILE(14, 1)
-MG_TILE(8, 1)
-MG_TILE(14, 2)
-MG_TILE(8, 2)
-MG_TILE(4, 2)
-MG_TILE(2, 2)
-MG_TILE(1, 2)
-#else
-MG_TILE(6, 1)
+#include "ops/cpu/gemm_registers.h"
 #endif
-
-typedef void tile_function(gemm_a a, const float *panel, int64_t depth, const gemm_c *c,
-                           int columns, bool first, bool last);
-
-/* All row tiles of one panel and one depth block; remainders in ever smaller tiles. */
-static inline void gemm_panel(gemm_a a, int64_t rows, const float *panel, int64_t depth, gemm_c c,
-                              int columns, bool first, bool last) {
-#if defined(MG_ISA_AVX512)
-    enum { HEIGHTS = 5 };
-    static const int heights[HEIGHTS] = {14, 8, 4, 2, 1};
-    static tile_function *const tiles[][HEIGHTS] = {
-        {tile_14x1, tile_8x1, tile_4x1, tile_2x1, tile_1x1},
-        {tile_14x2, tile_8x2, tile_4x2, tile_2x2, tile_1x2},
-    };
+#if defined(MG_GEMM_HALVES)
+#include "ops/cpu/gemm_halves.h"
 #else
-    enum { HEIGHTS = 4 };
-    static const int heights[HEIGHTS] = {6, 4, 2, 1};
-    static tile_function *const tiles[][HEIGHTS] = {{tile_6x1, tile_4x1, tile_2x1, tile_1x1}};
-#endif
-    tile_function *const *tile = tiles[columns > V16 ? 1 : 0];
-    for (int t = 0; t < HEIGHTS; t++)
-        for (; rows >= heights[t]; rows -= heights[t]) {
-            tile[t](a, panel, depth, &c, columns, first, last);
-            a.data += heights[t] * a.row;
-            if (c.half) c.half += heights[t] * c.row;
-            else c.data += heights[t] * c.row;
-            if (c.residual) c.residual += heights[t] * c.row;
-        }
+/* Nothing to make ready: panels and rows are used as they are. */
+static inline void panel_ready(float *panel, int64_t depth) { (void)panel, (void)depth; }
+static inline int64_t ready_rows(int64_t depth) { return (void)depth, INT64_MAX; }
+static inline gemm_a gemm_ready(gemm_a a, int64_t rows, int64_t depth, float *buffer) {
+    return (void)rows, (void)depth, (void)buffer, a;
 }
-
 #endif
 
 /* --- all of it -------------------------------------------------------------------------------- */
 
+/* C from row `row` and column `column` on. */
+static inline gemm_c gemm_c_at(gemm_c c, int64_t row, int64_t column) {
+    if (c.half) c.half += row * c.row + column;
+    else c.data += row * c.row + column;
+    if (c.bias) c.bias += column;
+    if (c.residual) c.residual += row * c.row + column;
+    return c;
+}
+
 /* C = A B for one chunk of rows and the panels [panel, panel_end) of packed B. */
 static inline void gemm_rows(gemm_a a, int64_t rows, const float *packed, int64_t depth,
                              int64_t columns, int64_t panel, int64_t panel_end, gemm_c c) {
-    int64_t block = c.half || DEPTH_STEP > 1 ? depth : DEPTH;
+    float buffer[READY_FLOATS];
+    int64_t block = c.half ? depth : DEPTH_BLOCK;
     for (int64_t k = 0; k < depth; k += block) {
-        int64_t steps = depth - k < block ? depth - k : block;
-        for (int64_t p = panel; p < panel_end; p++) {
-            int64_t n = p * PANEL, left = columns - n;
-            gemm_c at = c;
-            if (at.half) at.half += n;
-            else at.data += n;
-            if (at.bias) at.bias += n;
-            if (at.residual) at.residual += n;
-            gemm_panel((gemm_a){a.data + k * a.step, a.row, a.step, p == panel && a.step == 1},
-                       rows, packed + (p * depth + k) * PANEL, steps, at,
-                       left < PANEL ? (int)left : PANEL, k == 0, k + steps == depth);
+        int64_t steps = min64(block, depth - k), count = min64(rows, ready_rows(steps));
+        for (int64_t row = 0; row < rows; row += count) {
+            gemm_a ready =
+                gemm_ready((gemm_a){a.data + row * a.row + k * a.step, a.row, a.step, false},
+                           min64(count, rows - row), steps, buffer);
+            for (int64_t p = panel; p < panel_end; p++) {
+                ready.ahead = p == panel && a.step == 1;
+                gemm_panel(ready, min64(count, rows - row),
+                           packed + p * panel_count(depth) + k * PANEL, steps,
+                           gemm_c_at(c, row, p * PANEL), (int)min64(PANEL, columns - p * PANEL),
+                           k == 0, k + steps == depth);
+            }
         }
     }
 }
 
 /* Whether C is to be streamed: it is large, starts from nothing and needs a single block. */
 static inline bool gemm_streams(const gemm_c *c, int64_t rows, int64_t depth) {
-    return depth <= DEPTH && !c->accumulate && stream_wanted(c->data, c->row, rows * c->row);
+    return depth <= DEPTH_BLOCK && !c->accumulate && stream_wanted(c->data, c->row, rows * c->row);
 }
 
 /* How a product of rows x columns is handed out: pieces of `rows` rows, times groups of panels

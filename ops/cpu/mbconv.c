@@ -12,6 +12,7 @@
  *   3. y = d (gate project_w) + project_b (+ x): the gate scales the weights while they are packed,
  *      instead of d, which is 60 times larger.
  * A burst is as many rows as make eight register tiles (112 pixels): rows are adjacent in memory.
+ * Compiled with MG_GEMM_HALVES too, for calls that may be relaxed (mg_attr) on a machine with AMX.
  * Bytes moved per image: x, d written and read once, y; unfused, e and d would move six times. */
 #include "ops/cpu/depthwise.h"
 #include "ops/cpu/dispatch.h"
@@ -86,9 +87,20 @@ static int64_t lay_out(job *j, int threads, float *scratch) {
     return total;
 }
 
+/* The kernels that this call is for, if not these. */
+static const mg_kernels *handed_to(const mg_op_call *c) {
+#if defined(MG_GEMM_HALVES)
+    (void)c;
+    return NULL;
+#else
+    if (c->attr.bf16) return mg_cpu_bf16_kernels(MG_BF16_MBCONV);
+    return c->attr.relaxed ? mg_cpu_bf16_kernels(MG_HALVES_MBCONV) : NULL;
+#endif
+}
+
 static size_t scratch_bytes(const mg_op_call *c, bool backward, int threads) {
-    if (c->attr.bf16)
-        return mg_cpu_bf16_kernels(MG_BF16_MBCONV)->scratch_bytes(c, backward, threads);
+    const mg_kernels *other = handed_to(c);
+    if (other) return other->scratch_bytes(c, backward, threads);
     job j = job_of(c, threads);
     return (size_t)lay_out(&j, threads, NULL) * sizeof(float);
 }
@@ -116,9 +128,9 @@ static void ring_fill(ring *r, int64_t last) {
                     .row = GROUP,
                     .bias = (const float *)j->c->x[EXPAND_B] + r->channel,
                     .silu = true,
-                    .silu_half = j->c->attr.silu_half};
+                    .silu_half = j->c->attr.relaxed};
         gemm_rows((gemm_a){j->x + r->next * j->width * j->in, j->in, 1, false}, rows * j->width,
-                  j->packed_expand + r->channel * j->in, j->in, r->channels, 0,
+                  j->packed_expand + r->channel / PANEL * panel_count(j->in), j->in, r->channels, 0,
                   panels_of(r->channels), e);
         r->next += rows;
     }
@@ -147,7 +159,7 @@ static void depthwise_rows_of(const job *j, ring *r, int64_t i) {
                          .w = (const float *)j->c->x[DW_W] + r->channel,
                          .bias = (const float *)j->c->x[DW_B] + r->channel,
                          .silu = true,
-                         .silu_half = j->c->attr.silu_half,
+                         .silu_half = j->c->attr.relaxed,
                          .stream = j->streams,
                          .y = j->d + i * j->columns * j->wide + r->channel,
                          .sums = j->row_sums + i * j->wide + r->channel};
@@ -168,7 +180,9 @@ static void expand_piece(void *arg, int64_t piece, int thread) {
               .channel = channel,
               .channels = min64(GROUP, j->wide - channel)};
     r.next = r.base;
+    tiles_begin();
     for (int64_t i = begin; i < end; i++) depthwise_rows_of(j, &r, i);
+    tiles_end();
     if (j->streams) stream_end();
 }
 
@@ -191,13 +205,14 @@ static void mean_group(void *arg, int64_t group, int thread) {
 static void pack_project(void *arg, int64_t panel, int thread) {
     (void)thread;
     const job *j = arg;
-    float *packed = j->packed_project + panel * j->wide * PANEL;
+    float *packed = j->packed_project + panel * panel_count(j->wide);
     pack_panel(j->c->x[PROJECT_W], j->out, j->wide, j->out, panel, packed);
     for (int64_t k = 0; k < j->wide; k++)
         for (int v = 0; v < TILE_VECTORS; v++) {
             float *p = packed + k * PANEL + v * V16;
             v16_store(p, v16_mul(v16_load(p), v16_set(j->gate[k])));
         }
+    panel_ready(packed, j->wide);
 }
 
 static void project_piece(void *arg, int64_t piece, int thread) {
@@ -207,20 +222,24 @@ static void project_piece(void *arg, int64_t piece, int thread) {
                   .row = j->out,
                   .bias = j->c->x[PROJECT_B],
                   .residual = j->c->attr.residual ? j->x : NULL};
+    tiles_begin();
     gemm_piece(&j->split, piece, (gemm_a){j->d, j->wide, 1, false}, j->rows * j->columns,
                j->packed_project, j->wide, j->out, out);
+    tiles_end();
 }
 
 static void pack_expand(void *arg, int64_t panel, int thread) {
     (void)thread;
     const job *j = arg;
-    pack_panel(j->c->x[EXPAND_W], j->wide, j->in, j->wide, panel,
-               j->packed_expand + panel * j->in * PANEL);
+    float *packed = j->packed_expand + panel * panel_count(j->in);
+    pack_panel(j->c->x[EXPAND_W], j->wide, j->in, j->wide, panel, packed);
+    panel_ready(packed, j->in);
 }
 
 static void forward(const mg_op_call *c) {
-    if (c->attr.bf16) {
-        mg_cpu_bf16_kernels(MG_BF16_MBCONV)->forward(c);
+    const mg_kernels *other = handed_to(c);
+    if (other) {
+        other->forward(c);
         return;
     }
     job j = job_of(c, mg_pool_threads(c->pool));

@@ -25,7 +25,7 @@ enum { BLOCK_ROWS = 128, SLAB = 64, SUMS = 5 };
 enum { DZ_SLOPE, SLOPE, DZ_SLOPE_H, SLOPE_H, DZ_S };
 /* Floats between rows of z in forward: no multiple of a page's, or rows would share few cache
  * sets. */
-enum { Z_ROW = DEPTH + V16 };
+enum { Z_ROW = DEPTH_BLOCK + V16 };
 
 typedef struct job {
     norm n;
@@ -143,8 +143,8 @@ static void project_piece(void *arg, int64_t piece, int thread) {
     const job *j = arg;
     int64_t first = piece * j->piece_rows, rows = min64(j->piece_rows, j->n.rows - first);
     float *z = j->z + thread * 112 * Z_ROW;
-    for (int64_t k = 0; k < j->channels; k += DEPTH) {
-        int64_t steps = min64(DEPTH, j->channels - k);
+    for (int64_t k = 0; k < j->channels; k += DEPTH_BLOCK) {
+        int64_t steps = min64(DEPTH_BLOCK, j->channels - k);
         fill_z(j, first, rows, k, steps, z);
         for (int64_t p = 0; p < panels_of(j->out); p++) {
             gemm_c to = {.data = (float *)j->c->y + first * j->out + p * PANEL, .row = j->out};
@@ -203,8 +203,8 @@ static void make_dz(const job *j, const block *b, int64_t ch, int64_t width, flo
     for (int64_t r = 0; r < b->rows; r++)
         for (int64_t i = 0; i < width; i += V16)
             __builtin_prefetch(j->n.x + (b->first + r) * j->channels + ch + i, 0, 2);
-    for (int64_t k = 0; k < j->out; k += DEPTH) {
-        int64_t steps = min64(DEPTH, j->out - k);
+    for (int64_t k = 0; k < j->out; k += DEPTH_BLOCK) {
+        int64_t steps = min64(DEPTH_BLOCK, j->out - k);
         for (int64_t n = 0; n < width; n += PANEL) {
             gemm_c to = {.data = tile + n, .row = SLAB};
             gemm_panel((gemm_a){dy + k, j->out, 1, n == 0}, b->rows,

@@ -23,7 +23,7 @@
 
 #include "ops/cpu/bf16.h"
 
-enum { TILE = 16 }; /* rows of a tile; cells or floats of one of its rows */
+enum { TILE_SIDE = 16 }; /* rows of a tile; cells or floats of one of its rows */
 
 #if defined(__AMX_BF16__)
 
@@ -32,6 +32,12 @@ enum { TILE = 16 }; /* rows of a tile; cells or floats of one of its rows */
 #define TILE_STORE(t, to, row_bytes)  _tile_stored(t, to, row_bytes)
 #define TILE_DOT(c, a, b)             _tile_dpbf16ps(c, a, b)
 
+/* What was stored before is in memory before tiles or their configuration are loaded: gcc does not
+ * know that the loads read it. */
+static inline void tiles_see_memory(const void *memory) {
+    __asm__ volatile("" : : "r"(memory) : "memory");
+}
+
 static inline void tiles_begin(void) {
     struct {
         uint8_t palette, start_row, reserved[14];
@@ -39,26 +45,25 @@ static inline void tiles_begin(void) {
         uint8_t rows[16];
     } c = {.palette = 1};
     for (int t = 0; t < 8; t++) {
-        c.row_bytes[t] = 4 * TILE;
-        c.rows[t] = TILE;
+        c.row_bytes[t] = 4 * TILE_SIDE;
+        c.rows[t] = TILE_SIDE;
     }
+    tiles_see_memory(&c);
     _tile_loadconfig(&c);
 }
 static inline void tiles_end(void) { _tile_release(); }
-/* What was stored before is in memory before a tile is loaded: the compiler does not know that a
- * tile load reads memory. */
-static inline void tiles_see_memory(void) { __asm__ volatile("" ::: "memory"); }
 
 #else
 
-typedef float tile[TILE][TILE];
+typedef float tile[TILE_SIDE][TILE_SIDE];
 static _Thread_local tile tile_register[8];
 
 static void tile_load(tile t, const float *from, size_t row_bytes) {
-    for (int m = 0; m < TILE; m++) memcpy(t[m], (const char *)from + (size_t)m * row_bytes, 64);
+    for (int m = 0; m < TILE_SIDE; m++)
+        memcpy(t[m], (const char *)from + (size_t)m * row_bytes, 64);
 }
 static void tile_store(tile t, float *to, size_t row_bytes) {
-    for (int m = 0; m < TILE; m++) memcpy((char *)to + (size_t)m * row_bytes, t[m], 64);
+    for (int m = 0; m < TILE_SIDE; m++) memcpy((char *)to + (size_t)m * row_bytes, t[m], 64);
 }
 /* Half h of a cell as a float; of a denormal nothing is left. */
 static float tile_half(float cell, int h) {
@@ -71,10 +76,10 @@ static float tile_flushed(float a) {
     return bf16_float(u & 0x7f800000u ? u : u & 0x80000000u);
 }
 static void tile_dot(tile c, tile a, tile b) {
-    for (int m = 0; m < TILE; m++)
-        for (int n = 0; n < TILE; n++) {
+    for (int m = 0; m < TILE_SIDE; m++)
+        for (int n = 0; n < TILE_SIDE; n++) {
             float even = 0, odd = 0;
-            for (int k = 0; k < TILE; k++) {
+            for (int k = 0; k < TILE_SIDE; k++) {
                 even = tile_flushed(fmaf(tile_half(a[m][k], 0), tile_half(b[k][n], 0), even));
                 odd = tile_flushed(fmaf(tile_half(a[m][k], 1), tile_half(b[k][n], 1), odd));
             }
@@ -88,7 +93,7 @@ static void tile_dot(tile c, tile a, tile b) {
 
 static inline void tiles_begin(void) {}
 static inline void tiles_end(void) {}
-static inline void tiles_see_memory(void) {}
+static inline void tiles_see_memory(const void *memory) { (void)memory; }
 
 #endif
 

@@ -1,0 +1,117 @@
+/* gemm_registers.h: the inner part of the matrix product (gemm.h) on vector registers.
+ *
+ * Register tile: ROWS x PANEL sums stay in registers while one step of the depth adds the outer
+ * product of a column of A (ROWS broadcasts) and a row of B (PANEL floats).
+ *     AVX-512: 14 x 32 = 28 registers of sums, 2 of B, 1 broadcast: 31 of 32; per step 28 fused
+ *              multiply-adds against 16 loads, so two of each per cycle leave the loads half idle.
+ *     AVX2:    6 x 16 = 12 of 16 registers, 2 of B, 1 broadcast.
+ * Cache blocking: DEPTH_BLOCK = 256 steps of one panel are 32 KiB (AVX-512) and stay in L1 while
+ * all row tiles of a chunk pass by; the chunk's slice of A (112 x 256 floats = 112 KiB) stays in
+ * L2.
+ *
+ * Summation order, the same for every tile shape and instruction set: each output element sums the
+ * products of a block from zero, in order, with fused multiply-adds; the block sums are added to C
+ * in order. */
+#ifndef MG_OPS_CPU_GEMM_REGISTERS_H
+#define MG_OPS_CPU_GEMM_REGISTERS_H
+
+/* With MG_GEMM_CELLS a multiply-add takes two steps of the depth. */
+#if defined(MG_GEMM_CELLS)
+#define MULTIPLY_ADD v16_dot2
+#else
+#define MULTIPLY_ADD v16_fma
+#endif
+
+#if defined(MG_ISA_AVX512)
+enum { TILE_ROWS = 14 };
+#else
+enum { TILE_ROWS = 6 };
+#endif
+
+/* Nothing to do around the products of a piece of work. */
+static inline void tiles_begin(void) {}
+static inline void tiles_end(void) {}
+
+/* Asks for the cache lines that the next tile below will read at depth k: fourteen rows are more
+ * streams than the hardware follows. Beyond the last row a prefetch does nothing. */
+MG_INLINE void prefetch_rows(const gemm_a *a, const int rows, int64_t k) {
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++) __builtin_prefetch(a->data + (rows + i) * a->row + k);
+}
+
+/* rows x vectors is a constant wherever this is inlined; then sums lives in registers. */
+MG_INLINE void tile_of(const int rows, const int vectors, gemm_a a, const float *panel,
+                       int64_t depth, const gemm_c *c, int columns, bool first, bool last) {
+    v16 sums[TILE_ROWS][TILE_VECTORS];
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++) sums[i][v] = v16_zero();
+    for (int64_t k = 0; k < depth; k++) {
+        v16 b[TILE_VECTORS];
+        if (a.ahead && k % V16 == 0) prefetch_rows(&a, rows, k);
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++) b[v] = v16_load(panel + k * PANEL + v * V16);
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; i++) {
+            v16 x = v16_set(a.data[i * a.row + k * a.step]);
+#pragma GCC unroll 2
+            for (int v = 0; v < vectors; v++) sums[i][v] = MULTIPLY_ADD(x, b[v], sums[i][v]);
+        }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++) tile_finish_row(c, i, sums[i], vectors, columns, first, last);
+}
+
+/* One function per tile shape keeps the compiler's register allocation simple. */
+#define MG_TILE(rows, vectors)                                                                     \
+    static __attribute__((noinline)) void tile_##rows##x##vectors(                                 \
+        gemm_a a, const float *panel, int64_t depth, const gemm_c *c, int columns, bool first,     \
+        bool last) {                                                                               \
+        tile_of(rows, vectors, a, panel, depth, c, columns, first, last);                          \
+    }
+MG_TILE(4, 1)
+MG_TILE(2, 1)
+MG_TILE(1, 1)
+#if defined(MG_ISA_AVX512)
+MG_TILE(14, 1)
+MG_TILE(8, 1)
+MG_TILE(14, 2)
+MG_TILE(8, 2)
+MG_TILE(4, 2)
+MG_TILE(2, 2)
+MG_TILE(1, 2)
+#else
+MG_TILE(6, 1)
+#endif
+
+typedef void tile_function(gemm_a a, const float *panel, int64_t depth, const gemm_c *c,
+                           int columns, bool first, bool last);
+
+/* All row tiles of one panel and one depth block; remainders in ever smaller tiles. */
+static inline void gemm_panel(gemm_a a, int64_t rows, const float *panel, int64_t depth, gemm_c c,
+                              int columns, bool first, bool last) {
+#if defined(MG_ISA_AVX512)
+    enum { HEIGHTS = 5 };
+    static const int heights[HEIGHTS] = {14, 8, 4, 2, 1};
+    static tile_function *const tiles[][HEIGHTS] = {
+        {tile_14x1, tile_8x1, tile_4x1, tile_2x1, tile_1x1},
+        {tile_14x2, tile_8x2, tile_4x2, tile_2x2, tile_1x2},
+    };
+#else
+    enum { HEIGHTS = 4 };
+    static const int heights[HEIGHTS] = {6, 4, 2, 1};
+    static tile_function *const tiles[][HEIGHTS] = {{tile_6x1, tile_4x1, tile_2x1, tile_1x1}};
+#endif
+    tile_function *const *tile = tiles[columns > V16 ? 1 : 0];
+    for (int t = 0; t < HEIGHTS; t++)
+        for (; rows >= heights[t]; rows -= heights[t]) {
+            tile[t](a, panel, depth, &c, columns, first, last);
+            a.data += heights[t] * a.row;
+            if (c.half) c.half += heights[t] * c.row;
+            else c.data += heights[t] * c.row;
+            if (c.residual) c.residual += heights[t] * c.row;
+        }
+}
+
+#endif
