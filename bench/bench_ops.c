@@ -1,8 +1,8 @@
 /* Time of every op's CPU kernels on layer shapes of EfficientNet-B4 at 955x500, one image.
  *
- *     bench_ops [--threads N] [--seconds S] [--backward] [NAME…]
+ *     bench_ops [--threads N] [--seconds S] [--backward] [--relaxed | --bf16] [NAME…]
  *
- * NAME is an op or a layer ("block 2.0"). Prints GFLOP/s and GB/s of compulsory work (the op's own
+ * --relaxed and --bf16 ask for less than f32 (mg_attr in ops/op.h). NAME is an op or a layer ("block 2.0"). Prints GFLOP/s and GB/s of compulsory work (the op's own
  * cost model) for one and for N (2) threads, best of the repeats that fit S (0.2) seconds. MG_CPU
  * chooses the instruction set. */
 #include <stdio.h>
@@ -119,12 +119,14 @@ static double best_time(const mg_kernels *k, mg_op_call *c, bool backward, doubl
     return best;
 }
 
-static void time_layer(const layer *l, bool backward, int threads, double seconds) {
+static void time_layer(const layer *l, mg_attr how, bool backward, int threads, double seconds) {
     mg_op_id id = mg_op_find(l->op);
     const mg_op *op = mg_op_get(id, MG_F32);
     const mg_kernels *k = mg_op_kernels(id, MG_DEVICE_CPU, MG_F32);
     if (backward && (op->flags & MG_OP_NO_BACKWARD)) return;
     mg_op_call c = {.attr = l->attr, .inputs = l->inputs};
+    c.attr.relaxed = how.relaxed;
+    c.attr.bf16 = how.bf16;
     mg_error err = {0};
     memcpy(c.x_shape, l->shape, sizeof c.x_shape);
     if (op->shape(&c, &err)) {
@@ -164,21 +166,25 @@ int main(int argc, char **argv) {
     int threads = 2, names = 0;
     double seconds = 0.2;
     bool backward = false;
+    mg_attr how = {0};
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--threads") == 0 && i + 1 < argc) threads = atoi(argv[++i]);
         else if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc) seconds = atof(argv[++i]);
         else if (strcmp(argv[i], "--backward") == 0) backward = true;
+        else if (strcmp(argv[i], "--relaxed") == 0) how.relaxed = true;
+        else if (strcmp(argv[i], "--bf16") == 0) how.relaxed = how.bf16 = true;
         else argv[++names] = argv[i];
     }
-    printf("# %s, 1 and %d threads\n", mg_isa_name(mg_cpu_isa()), threads);
+    printf("# %s, bfloat16 on %s, 1 and %d threads\n", mg_isa_name(mg_cpu_isa()),
+           mg_bf16_unit_name(mg_cpu_bf16_unit()), threads);
     for (size_t l = 0; l < sizeof layers / sizeof *layers; l++) {
         bool chosen = names == 0;
         for (int i = 1; i <= names; i++)
             chosen = chosen || strcmp(argv[i], layers[l].op) == 0 ||
                      strcmp(argv[i], layers[l].name) == 0;
         if (!chosen) continue;
-        time_layer(&layers[l], false, threads, seconds);
-        if (backward) time_layer(&layers[l], true, threads, seconds);
+        time_layer(&layers[l], how, false, threads, seconds);
+        if (backward) time_layer(&layers[l], how, true, threads, seconds);
     }
     return 0;
 }

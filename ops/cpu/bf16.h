@@ -32,10 +32,8 @@ static inline __m512i bf16_bits(v16 a) {
     return _mm512_srli_epi32(u, 16);
 }
 
-static inline v16 v16_load_half(const uint16_t *from) {
-    __m512i u = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)from));
-    return V1(_mm512_castsi512_ps(_mm512_slli_epi32(u, 16)));
-}
+/* Without the bits that a bfloat16 does not have. */
+static inline v16 v16_cut_half(v16 a) { return v16_high(a); }
 
 #if defined(__AVX512BF16__)
 static inline v16 v16_dot2(v16 a, v16 b, v16 sum) {
@@ -52,6 +50,10 @@ static inline v16 v16_cells(v16 even, v16 odd) {
 /* Sixteen bfloat16 in a row. */
 static inline void v16_store_half(uint16_t *to, v16 a) {
     _mm256_storeu_si256((__m256i *)(void *)to, (__m256i)_mm512_cvtneps_pbh(a.r));
+}
+/* Cells of 32 bfloat16 in a row, first those of a. */
+static inline v16 v16_halves(v16 a, v16 b) {
+    return V1(_mm512_castsi512_ps((__m512i)_mm512_cvtne2ps_pbh(b.r, a.r)));
 }
 #else
 static inline v16 v16_dot2(v16 a, v16 b, v16 sum) {
@@ -109,10 +111,14 @@ static inline void v16_store_half(uint16_t *to, v16 a) {
     v16_store(f, a);
     for (int i = 0; i < V16; i++) to[i] = bf16_round(f[i]);
 }
-static inline v16 v16_load_half(const uint16_t *from) {
-    float f[V16];
-    for (int i = 0; i < V16; i++) f[i] = bf16_float((uint32_t)from[i] << 16);
-    return v16_load(f);
+static inline v16 v16_cut_half(v16 a) { return v16_high(a); }
+static inline v16 v16_halves(v16 a, v16 b) {
+    uint16_t half[2 * V16];
+    float cells[V16];
+    v16_store_half(half, a);
+    v16_store_half(half + V16, b);
+    memcpy(cells, half, sizeof cells);
+    return v16_load(cells);
 }
 #endif
 
