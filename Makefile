@@ -64,7 +64,7 @@ ISA_halves := $(subst -DMG_ISA=amx,-DMG_ISA=halves -DMG_GEMM_HALVES,$(ISA_amx))
 ISA_halves_in_c := $(subst -DMG_ISA=tiles,-DMG_ISA=halves_in_c -DMG_GEMM_HALVES,$(ISA_tiles))
 BF16_ISAS  := tiles $(if $(filter avx512,$(ISAS)),avx512bf16 $(if $(AMX),amx))
 HALVES_ISAS:= halves_in_c $(if $(AMX),halves)
-HALVES_SRC := ops/cpu/mbconv.c
+HALVES_SRC := $(addprefix ops/cpu/,mbconv.c pointwise_conv.c norm_gate_project.c)
 BF16_SRC   := $(wildcard ops/cpu/*_bf16.c)
 
 OBJ      := $(LIB_SRC:%.c=$(BUILD)/obj/%.o) \

@@ -38,6 +38,7 @@ typedef struct mg_context {
     bool recording;    /* record a tape: false is "no_grad" */
     bool dry_run;      /* allocate and count, run no kernels */
     bool recomputing;  /* inside the second forward of mg_checkpoint: leave running stats alone */
+    bool relaxed;      /* ops from now on may be 2^-12 off (mg_attr), for speed */
     bool trace_nan;    /* name the first op that produces a NaN or infinity */
     const char *scope; /* names tensors made from now on: borrowed, e.g. "features.4.0" */
 

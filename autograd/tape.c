@@ -115,6 +115,7 @@ mg_tensor *mg_apply(mg_context *ctx, mg_op_id id, const mg_attr *attr, mg_tensor
     mg_op_call c;
     if (ctx->host_newer && !mg_context_to_device(ctx)) return NULL;
     mg_fill_call(&c, ctx, attr, in, inputs);
+    c.attr.relaxed |= ctx->relaxed;
     if (ctx->recomputing && (op->flags & MG_OP_MUTATES_STATE)) c.attr.momentum = 0;
     if (op->shape(&c, &ctx->error)) {
         mg_error_prefix(&ctx->error, "%s", ctx->scope ? ctx->scope : "graph");

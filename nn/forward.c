@@ -216,15 +216,20 @@ mg_tensor *mg_efficientnet_features(mg_context *ctx, mg_efficientnet *net, mg_te
         x = match_channels(ctx, net, x);
         y = activated(ctx, conv_norm(ctx, net, &net->stem, x, MG_KIND_CONV));
     }
+    bool before = ctx->relaxed;
+    ctx->relaxed = before || (training && net->bf16);
     for (int i = 0; i < net->arch.blocks; i++) {
         mg_block *b = &net->block[i];
         if (b->arch.stage < first) continue;
         ctx->scope = b->scope;
         y = trained_block(ctx, net, b, i, y);
     }
-    if (head < first) return y;
-    ctx->scope = "head";
-    return activated(ctx, conv_norm(ctx, net, &net->head, y, MG_KIND_POINTWISE));
+    if (head >= first) {
+        ctx->scope = "head";
+        y = activated(ctx, conv_norm(ctx, net, &net->head, y, MG_KIND_POINTWISE));
+    }
+    ctx->relaxed = before;
+    return y;
 }
 
 mg_tensor *mg_efficientnet_forward(mg_context *ctx, mg_efficientnet *net, mg_tensor *x,

@@ -5,8 +5,9 @@
 
 #include "ops/check.h"
 
-/* Half a unit in the last place of f32. */
-static const double unit = 0x1p-24;
+/* What one rounding may change: half a unit in the last place of f32, or of 18 bits where products
+ * may be made by halves (mg_attr.relaxed). */
+static double unit_of(const mg_trial *t) { return t->call.attr.relaxed ? 0x1p-18 : 0x1p-24; }
 
 /* What the f64 reference says about one case, and by how much an f32 kernel may differ: arrays laid
  * out like y and dx. */
@@ -51,8 +52,8 @@ static void take_magnitudes(mg_trial *t, magnitude m) {
 }
 
 /* An average counts HW terms of 1/HW as one: its K comes from the flops. */
-static void linear_bound(const double *size, const double *terms, double flops, double *bound,
-                         int64_t n) {
+static void linear_bound(const double *size, const double *terms, double flops, double unit,
+                         double *bound, int64_t n) {
     double least = flops / (2 * (double)n);
     for (int64_t i = 0; i < n; i++)
         bound[i] = 2 * unit * (fmax(terms[i], least) + 8) * size[i] + 1e-37;
@@ -71,11 +72,12 @@ static mg_status linear_bounds(verdict *v, mg_error *err) {
     }
     if (!s) {
         mg_cost cost = op->cost(&size.call);
-        linear_bound(size.call.y, terms.call.y, cost.forward_flops, v->y_bound,
+        double unit = unit_of(&size);
+        linear_bound(size.call.y, terms.call.y, cost.forward_flops, unit, v->y_bound,
                      count_of(&size, -1));
         for (int i = 0; i < size.call.inputs && has_backward(&size); i++)
             if (size.call.x[i] && (op->differentiable >> i & 1))
-                linear_bound(size.dx[i], terms.dx[i], 0, v->dx_bound[i], count_of(&size, i));
+                linear_bound(size.dx[i], terms.dx[i], 0, unit, v->dx_bound[i], count_of(&size, i));
     }
     mg_trial_close(&size);
     mg_trial_close(&terms);
@@ -89,6 +91,7 @@ static const double factor = 8;
 
 static void shift_inputs(mg_trial *t, uint32_t round) {
     mg_rng_key key = {.seed = 13, .purpose = MG_RNG_TEST, .epoch = round};
+    double unit = unit_of(t);
     for (int i = -1; i < t->call.inputs; i++) {
         double *x = i < 0 ? (double *)t->call.dy : t->pristine[i];
         key.sample = (uint32_t)(i + 1);
@@ -98,7 +101,7 @@ static void shift_inputs(mg_trial *t, uint32_t round) {
 }
 
 /* bound (uniform over the tensor) = max(bound, factor (u max|a| + max|a - b|)) */
-static void raise_bound(const double *a, const double *b, double *bound, int64_t n) {
+static void raise_bound(const double *a, const double *b, double unit, double *bound, int64_t n) {
     double largest = 0, moved = 0;
     for (int64_t i = 0; i < n; i++) {
         largest = fmax(largest, fabs(a[i]));
@@ -110,6 +113,7 @@ static void raise_bound(const double *a, const double *b, double *bound, int64_t
 
 static mg_status other_bounds(verdict *v, mg_error *err) {
     const mg_trial *e = &v->exact;
+    double unit = unit_of(e);
     mg_status s = MG_OK;
     for (uint32_t round = 0; round < SHIFTS && !s; round++) {
         mg_trial t;
@@ -118,12 +122,12 @@ static mg_status other_bounds(verdict *v, mg_error *err) {
             shift_inputs(&t, round);
             s = run(&t, err);
         }
-        if (!s) raise_bound(e->call.y, t.call.y, v->y_bound, count_of(e, -1));
+        if (!s) raise_bound(e->call.y, t.call.y, unit, v->y_bound, count_of(e, -1));
         for (int i = 0; i < e->call.inputs && !s; i++) {
             if (v->state_bound[i])
-                raise_bound(e->call.x[i], t.call.x[i], v->state_bound[i], count_of(e, i));
+                raise_bound(e->call.x[i], t.call.x[i], unit, v->state_bound[i], count_of(e, i));
             else if (v->dx_bound[i] && has_backward(e))
-                raise_bound(e->dx[i], t.dx[i], v->dx_bound[i], count_of(e, i));
+                raise_bound(e->dx[i], t.dx[i], unit, v->dx_bound[i], count_of(e, i));
         }
         mg_trial_close(&t);
     }

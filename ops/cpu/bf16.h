@@ -32,6 +32,30 @@ static inline __m512i bf16_bits(v16 a) {
     return _mm512_srli_epi32(u, 16);
 }
 
+/* Rows become columns. */
+static inline void v16_transpose(v16 *m) {
+    __m512 t[16];
+    for (int i = 0; i < 16; i += 2) {
+        t[i] = _mm512_unpacklo_ps(m[i].r, m[i + 1].r);
+        t[i + 1] = _mm512_unpackhi_ps(m[i].r, m[i + 1].r);
+    }
+    for (int i = 0; i < 16; i += 4) /* lane L of m[i + c]: column 4 L + c of rows i … i + 3 */
+        for (int c = 0; c < 4; c++) {
+            __m512d a = _mm512_castps_pd(t[i + c / 2]), b = _mm512_castps_pd(t[i + 2 + c / 2]);
+            __m512d u = c % 2 ? _mm512_unpackhi_pd(a, b) : _mm512_unpacklo_pd(a, b);
+            m[i + c].r = _mm512_castpd_ps(u);
+        }
+    for (int c = 0; c < 4; c++) {
+        __m512 even_top = _mm512_shuffle_f32x4(m[c].r, m[4 + c].r, 0x88);
+        __m512 odd_top = _mm512_shuffle_f32x4(m[c].r, m[4 + c].r, 0xdd);
+        __m512 even_low = _mm512_shuffle_f32x4(m[8 + c].r, m[12 + c].r, 0x88);
+        __m512 odd_low = _mm512_shuffle_f32x4(m[8 + c].r, m[12 + c].r, 0xdd);
+        m[c].r = _mm512_shuffle_f32x4(even_top, even_low, 0x88);
+        m[4 + c].r = _mm512_shuffle_f32x4(odd_top, odd_low, 0x88);
+        m[8 + c].r = _mm512_shuffle_f32x4(even_top, even_low, 0xdd);
+        m[12 + c].r = _mm512_shuffle_f32x4(odd_top, odd_low, 0xdd);
+    }
+}
 /* Without the bits that a bfloat16 does not have. */
 static inline v16 v16_cut_half(v16 a) { return v16_high(a); }
 
@@ -110,6 +134,14 @@ static inline void v16_store_half(uint16_t *to, v16 a) {
     float f[V16];
     v16_store(f, a);
     for (int i = 0; i < V16; i++) to[i] = bf16_round(f[i]);
+}
+static inline void v16_transpose(v16 *m) {
+    float t[V16][V16], row[V16];
+    for (int i = 0; i < V16; i++) v16_store(t[i], m[i]);
+    for (int i = 0; i < V16; i++) {
+        for (int k = 0; k < V16; k++) row[k] = t[k][i];
+        m[i] = v16_load(row);
+    }
 }
 static inline v16 v16_cut_half(v16 a) { return v16_high(a); }
 static inline v16 v16_halves(v16 a, v16 b) {

@@ -28,10 +28,15 @@ static bool amx_available(void) { return false; }
 #define DECLARE(set)                                                                               \
     extern const mg_kernels mg_cpu_mbconv_bf16_##set, mg_cpu_pointwise_conv_bf16_##set;
 #define PAIRS(set) &mg_cpu_mbconv_bf16_##set, &mg_cpu_pointwise_conv_bf16_##set
+#define HALVES_DECLARE(set)                                                                        \
+    extern const mg_kernels mg_cpu_mbconv_##set, mg_cpu_pointwise_conv_##set,                      \
+        mg_cpu_norm_gate_project_##set;
+#define HALVES(set)                                                                                \
+    &mg_cpu_mbconv_##set, &mg_cpu_pointwise_conv_##set, &mg_cpu_norm_gate_project_##set
 
 DECLARE(scalar)
 DECLARE(tiles)
-extern const mg_kernels mg_cpu_mbconv_halves_in_c;
+HALVES_DECLARE(halves_in_c)
 #if defined(__x86_64__)
 DECLARE(avx2)
 DECLARE(avx512)
@@ -39,7 +44,7 @@ DECLARE(avx512bf16)
 #endif
 #if defined(MG_HAVE_AMX)
 DECLARE(amx)
-extern const mg_kernels mg_cpu_mbconv_halves;
+HALVES_DECLARE(halves)
 #endif
 
 static const mg_kernels *const by_set[MG_CPU_ISA_COUNT][MG_BF16_COUNT] = {
@@ -54,9 +59,9 @@ static const mg_kernels *const by_unit[MG_BF16_UNIT_COUNT][MG_BF16_COUNT] = {
     [MG_BF16_AVX512] = {PAIRS(avx512bf16)},
 #endif
 #if defined(MG_HAVE_AMX)
-    [MG_BF16_AMX] = {PAIRS(amx), &mg_cpu_mbconv_halves},
+    [MG_BF16_AMX] = {PAIRS(amx), HALVES(halves)},
 #endif
-    [MG_BF16_TILES_IN_C] = {PAIRS(tiles), &mg_cpu_mbconv_halves_in_c},
+    [MG_BF16_TILES_IN_C] = {PAIRS(tiles), HALVES(halves_in_c)},
 };
 
 const char *mg_bf16_unit_name(mg_bf16_unit unit) {

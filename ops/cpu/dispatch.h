@@ -30,6 +30,8 @@ typedef enum mg_bf16_kernel {
     MG_BF16_MBCONV,
     MG_BF16_POINTWISE_CONV,
     MG_HALVES_MBCONV,
+    MG_HALVES_POINTWISE_CONV,
+    MG_HALVES_NORM_GATE_PROJECT,
     MG_BF16_COUNT
 } mg_bf16_kernel;
 

@@ -20,6 +20,7 @@
 #define MG_OPS_CPU_GEMM_H
 
 #include "ops/cpu/chunks.h"
+#include "ops/cpu/dispatch.h"
 #include "ops/cpu/silu.h"
 #include "ops/cpu/stream.h"
 #if defined(MG_GEMM_CELLS) || defined(MG_GEMM_HALVES)
@@ -28,13 +29,13 @@
 
 /* PANEL: columns of a panel. CHUNK_ROWS: rows that are worked on together. DEPTH_STEP: the depth is
  * padded with zeros to a multiple. DEPTH_BLOCK: sums of so many steps are added to C. READY_FLOATS:
- * of a buffer for gemm_ready. ROWS_BEYOND: rows after the last of A that must be readable. */
+ * of a buffer for gemm_ready. ROWS_BEYOND: rows after the last of (ready) A that must be readable. */
 #if defined(MG_TILES)
 enum { TILE_VECTORS = 2, CHUNK_ROWS = 128 };
 #if defined(MG_GEMM_CELLS)
 enum { DEPTH_STEP = 16, DEPTH_BLOCK = 1 << 24, READY_FLOATS = 1, ROWS_BEYOND = 31 };
 #else
-enum { DEPTH_STEP = 32, DEPTH_BLOCK = 256, READY_FLOATS = 128 * 128, ROWS_BEYOND = 0 };
+enum { DEPTH_STEP = 32, DEPTH_BLOCK = 256, READY_FLOATS = 128 * 128, ROWS_BEYOND = 31 };
 #endif
 #else
 #if defined(MG_ISA_AVX512)
@@ -45,6 +46,15 @@ enum { TILE_VECTORS = 1 };
 enum { CHUNK_ROWS = 112, DEPTH_STEP = 1, DEPTH_BLOCK = 256, READY_FLOATS = 1, ROWS_BEYOND = 0 };
 #endif
 enum { PANEL = TILE_VECTORS * V16 };
+
+/* The kernels of the same op by halves, where the call may be relaxed and the machine has them. */
+static inline const mg_kernels *kernels_by_halves(const mg_op_call *c, mg_bf16_kernel kernel) {
+#if defined(MG_GEMM_HALVES)
+    return (void)c, (void)kernel, NULL; /* these are they */
+#else
+    return c->attr.relaxed ? mg_cpu_bf16_kernels(kernel) : NULL;
+#endif
+}
 
 /* A as the tile reads it: element (row i, depth k) lies at data[i * row + k * step]. */
 typedef struct gemm_a {

@@ -48,10 +48,35 @@ static inline int64_t ready_rows(int64_t depth) {
     return rows / TILE_BLOCK * TILE_BLOCK;
 }
 
+/* Sixteen rows of one step, taken apart, of an A that lies transposed in memory. */
+static inline void transpose_halves(const gemm_a *a, int rows, int64_t depth, float *to,
+                                    int64_t to_row) {
+    v16 high[TILE_SIDE], low[TILE_SIDE];
+    for (int i = 0; i < TILE_SIDE; i++) {
+        v16 even = 2 * i < depth ? v16_load_n(a->data + 2 * i * a->step, rows) : v16_zero();
+        v16 odd =
+            2 * i + 1 < depth ? v16_load_n(a->data + (2 * i + 1) * a->step, rows) : v16_zero();
+        high[i] = v16_cells(even, odd);
+        low[i] = v16_cells(v16_sub(even, v16_low(high[i])), v16_sub(odd, v16_high(high[i])));
+    }
+    v16_transpose(high);
+    v16_transpose(low);
+    for (int i = 0; i < rows; i++) {
+        v16_store(to + i * to_row, high[i]);
+        v16_store(to + i * to_row + TILE_SIDE, low[i]);
+    }
+}
+
 /* Takes `rows` rows of A apart into buffer, in rows of `depth` rounded up to whole steps. */
 static inline gemm_a gemm_ready(gemm_a a, int64_t rows, int64_t depth, float *buffer) {
     int64_t padded = ceil_div(depth, DEPTH_STEP) * DEPTH_STEP;
-    MG_ASSERT(a.step == 1);
+    for (int64_t i = 0; a.step > 1 && i < rows; i += TILE_SIDE)
+        for (int64_t k = 0; k < depth; k += DEPTH_STEP) {
+            gemm_a at = {a.data + i + k * a.step, 1, a.step, false};
+            transpose_halves(&at, (int)min64(TILE_SIDE, rows - i), depth - k,
+                             buffer + i * padded + k, padded);
+        }
+    if (a.step > 1) return (gemm_a){buffer, padded, 1, false};
     for (int64_t i = 0; i < rows; i++) {
         const float *from = a.data + i * a.row;
         float *to = buffer + i * padded;

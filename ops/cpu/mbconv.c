@@ -15,7 +15,6 @@
  * Compiled with MG_GEMM_HALVES too, for calls that may be relaxed (mg_attr) on a machine with AMX.
  * Bytes moved per image: x, d written and read once, y; unfused, e and d would move six times. */
 #include "ops/cpu/depthwise.h"
-#include "ops/cpu/dispatch.h"
 #include "ops/cpu/gate.h"
 #include "ops/cpu/gemm.h"
 
@@ -89,13 +88,8 @@ static int64_t lay_out(job *j, int threads, float *scratch) {
 
 /* The kernels that this call is for, if not these. */
 static const mg_kernels *handed_to(const mg_op_call *c) {
-#if defined(MG_GEMM_HALVES)
-    (void)c;
-    return NULL;
-#else
     if (c->attr.bf16) return mg_cpu_bf16_kernels(MG_BF16_MBCONV);
-    return c->attr.relaxed ? mg_cpu_bf16_kernels(MG_HALVES_MBCONV) : NULL;
-#endif
+    return kernels_by_halves(c, MG_HALVES_MBCONV);
 }
 
 static size_t scratch_bytes(const mg_op_call *c, bool backward, int threads) {

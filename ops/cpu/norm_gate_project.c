@@ -14,6 +14,8 @@
  *
  * Slabs and chunks of blocks are pieces of work; dw is summed per chunk (chunks.h), the sums per
  * block, and added in double, in order.
+ * Compiled with MG_GEMM_HALVES too, for calls that may be relaxed (mg_attr); rows of dy are then
+ * taken apart once for all slabs.
  * Passes over a tensor the size of x: forward 3 reads, backward 2 reads of x, 2 writes and a read
  * of dz. Op by op, gradients written and not added: 9 and 14. */
 #include "ops/cpu/gate_gradient.h"
@@ -36,11 +38,13 @@ typedef struct job {
     float *partial;         /* sums of s; or chunks x [C,K] of dw */
     /* forward */
     int64_t piece_rows;
-    float *z; /* per thread */
+    float *z; /* per thread: z, and z ready for the product */
     /* backward */
     int64_t image_blocks, slabs, chunks;
-    float *tiles; /* per thread: dz, z and a panel of dy */
-    float *sums;  /* [blocks, SUMS, C] */
+    float *tiles;  /* per thread: dz, z, and z ready */
+    float *panels; /* of dy, block by block */
+    float *ready;  /* dy, ready; NULL where it is used as it is */
+    float *sums;   /* [blocks, SUMS, C] */
     float *dz;
     bool streams;      /* dz */
     double *image_sum; /* [images, SUMS, C] */
@@ -59,7 +63,7 @@ static job job_of(const mg_op_call *c) {
              .slabs = ceil_div(x[3], SLAB)};
     j.image_blocks = ceil_div(j.pixels, BLOCK_ROWS);
     j.chunks = partial_count(j.slabs, j.images * j.image_blocks);
-    j.piece_rows = j.n.rows >= 32 * 112 ? 112 : 56; /* eight AVX-512 tiles, or four */
+    j.piece_rows = j.n.rows >= 32 * CHUNK_ROWS ? CHUNK_ROWS : CHUNK_ROWS / 2;
     if (!c->save) return j;
     j.mean = (float *)c->save + 2 * j.channels;
     j.u = j.mean + j.images * j.channels;
@@ -119,8 +123,9 @@ static void gate_image(void *arg, int64_t image, int thread) {
 static void pack_w(void *arg, int64_t panel, int thread) {
     (void)thread;
     const job *j = arg;
-    pack_panel(j->c->x[W], j->out, j->channels, j->out, panel,
-               j->packed + panel * j->channels * PANEL);
+    float *packed = j->packed + panel * panel_count(j->channels);
+    pack_panel(j->c->x[W], j->out, j->channels, j->out, panel, packed);
+    panel_ready(packed, j->channels);
 }
 
 MG_INLINE void z_lanes(const job *j, const float *x, const float *gate, int64_t ch, int n,
@@ -139,31 +144,41 @@ static void fill_z(const job *j, int64_t first, int64_t rows, int64_t k, int64_t
     }
 }
 
+/* Floats per thread. */
+enum { Z_FLOATS = CHUNK_ROWS * Z_ROW, Z_READY = DEPTH_STEP > 1 ? CHUNK_ROWS *DEPTH_BLOCK : 0 };
+
 static void project_piece(void *arg, int64_t piece, int thread) {
     const job *j = arg;
     int64_t first = piece * j->piece_rows, rows = min64(j->piece_rows, j->n.rows - first);
-    float *z = j->z + thread * 112 * Z_ROW;
+    float *z = j->z + (int64_t)thread * (Z_FLOATS + Z_READY);
+    tiles_begin();
     for (int64_t k = 0; k < j->channels; k += DEPTH_BLOCK) {
         int64_t steps = min64(DEPTH_BLOCK, j->channels - k);
         fill_z(j, first, rows, k, steps, z);
+        gemm_a a = gemm_ready((gemm_a){z, Z_ROW, 1, false}, rows, steps, z + Z_FLOATS);
         for (int64_t p = 0; p < panels_of(j->out); p++) {
             gemm_c to = {.data = (float *)j->c->y + first * j->out + p * PANEL, .row = j->out};
-            gemm_panel((gemm_a){z, Z_ROW, 1, false}, rows,
-                       j->packed + (p * j->channels + k) * PANEL, steps, to,
+            gemm_panel(a, rows, j->packed + p * panel_count(j->channels) + k * PANEL, steps, to,
                        (int)min64(PANEL, j->out - p * PANEL), k == 0, k + steps == j->channels);
         }
     }
+    tiles_end();
 }
 
 static int64_t forward_parts(const job *j, int threads, int64_t *part) {
     part[0] = packed_count(j->channels, j->out);
     part[1] = image_sums_floats(j->images, j->pixels, j->channels);
-    int64_t z = threads * 112 * Z_ROW, h = j->images * j->squeezed;
+    int64_t z = threads * (int64_t)(Z_FLOATS + Z_READY), h = j->images * j->squeezed;
     part[2] = norm_floats(&j->n) > (z > h ? z : h) ? norm_floats(&j->n) : z > h ? z : h;
     return part[0] + part[1] + part[2];
 }
 
 static void forward(const mg_op_call *c) {
+    const mg_kernels *other = kernels_by_halves(c, MG_HALVES_NORM_GATE_PROJECT);
+    if (other) {
+        other->forward(c);
+        return;
+    }
     job j = job_of(c);
     int64_t part[3];
     forward_parts(&j, mg_pool_threads(c->pool), part);
@@ -179,7 +194,7 @@ static void forward(const mg_op_call *c) {
 
 /* --- backward --------------------------------------------------------------------------------- */
 
-enum { TILE = BLOCK_ROWS * SLAB, THREAD_FLOATS = 2 * TILE + BLOCK_ROWS * PANEL };
+enum { TILE = BLOCK_ROWS * SLAB, THREAD_FLOATS = DEPTH_STEP > 1 ? 3 * TILE : 2 * TILE };
 
 typedef struct block {
     int64_t image, first, rows; /* first: of the whole batch */
@@ -190,16 +205,37 @@ static block block_of(const job *j, int64_t number) {
     return (block){image, image * j->pixels + at, min64(BLOCK_ROWS, j->pixels - at)};
 }
 
+static float *ready_row(const job *j, int64_t row) {
+    return j->ready + row * (panel_count(j->out) / PANEL);
+}
+
 static void pack_w_transposed(void *arg, int64_t panel, int thread) {
     (void)thread;
     const job *j = arg;
-    pack_panel_transposed(j->c->x[W], j->out, j->out, j->channels, panel,
-                          j->packed + panel * j->out * PANEL);
+    float *packed = j->packed + panel * panel_count(j->out);
+    pack_panel_transposed(j->c->x[W], j->out, j->out, j->channels, panel, packed);
+    panel_ready(packed, j->out);
+}
+
+/* dy of one block for both products: its rows, and panels of it. */
+static void pack_dy(void *arg, int64_t number, int thread) {
+    (void)thread;
+    const job *j = arg;
+    block b = block_of(j, number);
+    const float *dy = (const float *)j->c->dy + b.first * j->out;
+    if (j->ready) gemm_ready((gemm_a){dy, j->out, 1, false}, b.rows, j->out, ready_row(j, b.first));
+    for (int64_t p = 0; p < panels_of(j->out) && j->c->dx[W]; p++) {
+        float *panel =
+            j->panels + number * packed_count(BLOCK_ROWS, j->out) + p * panel_count(BLOCK_ROWS);
+        pack_panel(dy, j->out, b.rows, j->out, p, panel);
+        panel_ready(panel, b.rows);
+    }
 }
 
 /* dz of one block and slab into a tile; meanwhile the slab of x, needed next, is fetched. */
 static void make_dz(const job *j, const block *b, int64_t ch, int64_t width, float *tile) {
-    const float *dy = (const float *)j->c->dy + b->first * j->out;
+    gemm_a dy = {(const float *)j->c->dy + b->first * j->out, j->out, 1, false};
+    if (j->ready) dy = (gemm_a){ready_row(j, b->first), panel_count(j->out) / PANEL, 1, false};
     for (int64_t r = 0; r < b->rows; r++)
         for (int64_t i = 0; i < width; i += V16)
             __builtin_prefetch(j->n.x + (b->first + r) * j->channels + ch + i, 0, 2);
@@ -207,8 +243,8 @@ static void make_dz(const job *j, const block *b, int64_t ch, int64_t width, flo
         int64_t steps = min64(DEPTH_BLOCK, j->out - k);
         for (int64_t n = 0; n < width; n += PANEL) {
             gemm_c to = {.data = tile + n, .row = SLAB};
-            gemm_panel((gemm_a){dy + k, j->out, 1, n == 0}, b->rows,
-                       j->packed + (ch + n) / PANEL * j->out * PANEL + k * PANEL, steps, to,
+            gemm_panel((gemm_a){dy.data + k, dy.row, 1, n == 0}, b->rows,
+                       j->packed + (ch + n) / PANEL * panel_count(j->out) + k * PANEL, steps, to,
                        (int)min64(PANEL, width - n), k == 0, k + steps == j->out);
         }
     }
@@ -239,13 +275,12 @@ MG_INLINE void meet_x(const job *j, const block *b, int64_t ch, int n, const flo
 }
 
 /* partial += z^T dy for one slab; `first` when there is nothing to add to. */
-static void add_dw(const job *j, const block *b, const float *z, int64_t width, float *panel,
+static void add_dw(const job *j, const block *b, float *z, int64_t width, const float *panels,
                    float *partial, bool first) {
-    const float *dy = (const float *)j->c->dy + b->first * j->out;
+    gemm_a a = gemm_ready((gemm_a){z, 1, SLAB, false}, width, b->rows, z + TILE);
     for (int64_t p = 0; p < panels_of(j->out); p++) {
         gemm_c to = {.data = partial + p * PANEL, .row = j->out, .accumulate = !first};
-        pack_panel(dy, j->out, b->rows, j->out, p, panel);
-        gemm_panel((gemm_a){z, 1, SLAB, false}, width, panel, b->rows, to,
+        gemm_panel(a, width, panels + p * panel_count(BLOCK_ROWS), b->rows, to,
                    (int)min64(PANEL, j->out - p * PANEL), true, true);
     }
 }
@@ -255,9 +290,10 @@ static void backward_piece(void *arg, int64_t piece, int thread) {
     int64_t chunk = piece / j->slabs, ch = piece % j->slabs * SLAB;
     int64_t width = min64(SLAB, j->channels - ch), all = j->images * j->image_blocks;
     int64_t each = ceil_div(all, j->chunks), begin = chunk * each, end = min64(begin + each, all);
-    float *dz = j->tiles + thread * (int64_t)THREAD_FLOATS, *z = dz + TILE, *panel = z + TILE;
+    float *dz = j->tiles + thread * (int64_t)THREAD_FLOATS, *z = dz + TILE;
     float *partial = j->partial + (chunk * j->channels + ch) * j->out;
     if (begin >= end) memset(partial, 0, (size_t)(width * j->out) * sizeof *partial);
+    tiles_begin();
     for (int64_t k = begin; k < end; k++) {
         block b = block_of(j, k);
         float *sums = j->sums + k * SUMS * j->channels;
@@ -267,8 +303,10 @@ static void backward_piece(void *arg, int64_t piece, int thread) {
             if (n == V16) meet_x(j, &b, ch + i, V16, dz + i, z + i, sums);
             else meet_x(j, &b, ch + i, n, dz + i, z + i, sums);
         }
-        if (j->c->dx[W]) add_dw(j, &b, z, width, panel, partial, k == begin);
+        const float *panels = j->panels + k * packed_count(BLOCK_ROWS, j->out);
+        if (j->c->dx[W]) add_dw(j, &b, z, width, panels, partial, k == begin);
     }
+    tiles_end();
     if (j->streams) stream_end();
 }
 
@@ -345,6 +383,8 @@ static void dx_block(void *arg, int64_t number, int thread) {
 /* dz needs a tensor of its own unless it can be put where dx will be. */
 static bool dz_apart(const mg_op_call *c) { return c->dx[NORM_X] && !(c->overwrite & 1); }
 
+enum { BACKWARD_PARTS = 9 };
+
 /* Floats of the parts of scratch, in order. */
 static int64_t backward_parts(const job *j, int threads, int64_t *part) {
     int64_t all = j->images * j->image_blocks;
@@ -355,14 +395,16 @@ static int64_t backward_parts(const job *j, int threads, int64_t *part) {
     part[4] = j->chunks * j->channels * j->out;
     part[5] = 2 * j->channels + gate_gradient_floats(j->images, j->channels, j->squeezed);
     part[6] = dz_apart(j->c) ? j->n.rows * j->channels : 0;
+    part[7] = j->c->dx[W] ? all * packed_count(BLOCK_ROWS, j->out) : 0;
+    part[8] = DEPTH_STEP > 1 ? (j->n.rows + ROWS_BEYOND) * (panel_count(j->out) / PANEL) : 0;
     int64_t total = 0;
-    for (int i = 0; i < 7; i++) total += part[i];
+    for (int i = 0; i < BACKWARD_PARTS; i++) total += part[i];
     return total;
 }
 
 static void backward_memory(job *j) {
     const mg_op_call *c = j->c;
-    int64_t part[7];
+    int64_t part[BACKWARD_PARTS];
     backward_parts(j, mg_pool_threads(c->pool), part);
     j->image_sum = c->scratch;
     j->packed = (float *)c->scratch + part[0];
@@ -382,14 +424,23 @@ static void backward_memory(job *j) {
                                   .dw1 = c->dx[W1],
                                   .dw2 = c->dx[W2]};
     gate_gradient_use(&j->gradient, j->n.mean_dy_h + j->channels);
-    j->dz = dz_apart(c) ? j->n.mean_dy + part[5] : c->dx[NORM_X];
+    float *left = j->n.mean_dy + part[5];
+    j->dz = dz_apart(c) ? left : c->dx[NORM_X];
+    j->panels = left + part[6];
+    j->ready = part[8] ? j->panels + part[7] : NULL;
     j->streams = stream_wanted(j->dz, j->channels, j->n.rows * j->channels);
 }
 
 static void backward(const mg_op_call *c) {
+    const mg_kernels *other = kernels_by_halves(c, MG_HALVES_NORM_GATE_PROJECT);
+    if (other) {
+        other->backward(c);
+        return;
+    }
     job j = job_of(c);
     backward_memory(&j);
     mg_parallel_for(c->pool, panels_of(j.channels), pack_w_transposed, &j);
+    mg_parallel_for(c->pool, j.images * j.image_blocks, pack_dy, &j);
     mg_parallel_for(c->pool, j.chunks * j.slabs, backward_piece, &j);
     mg_parallel_for(c->pool, j.images, gradient_image, &j);
     gate_gradient_weights(&j.gradient, c->pool, c->dx[B1], c->dx[B2]);
@@ -399,8 +450,10 @@ static void backward(const mg_op_call *c) {
 }
 
 static size_t scratch_bytes(const mg_op_call *c, bool back, int threads) {
+    const mg_kernels *other = kernels_by_halves(c, MG_HALVES_NORM_GATE_PROJECT);
+    if (other) return other->scratch_bytes(c, back, threads);
     job j = job_of(c);
-    int64_t part[7];
+    int64_t part[BACKWARD_PARTS];
     return (size_t)(back ? backward_parts(&j, threads, part) : forward_parts(&j, threads, part)) *
            sizeof(float);
 }

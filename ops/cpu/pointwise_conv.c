@@ -4,8 +4,8 @@
  *     dx += dy w^T       the same with w packed transposed
  *     dw += x^T dy       the depth is the row count, so it is cut into fixed chunks, each summed
  *                        into a partial matrix of its own, and these are added in a fixed tree
- */
-#include "ops/cpu/dispatch.h"
+ *
+ * Compiled with MG_GEMM_HALVES too, for calls that may be relaxed (mg_attr). */
 #include "ops/cpu/gemm.h"
 
 typedef struct job {
@@ -26,13 +26,17 @@ static job job_of(const mg_op_call *c) {
 static void pack_w(void *arg, int64_t panel, int thread) {
     (void)thread;
     const job *j = arg;
-    pack_panel(j->c->x[1], j->n, j->k, j->n, panel, j->packed + panel * j->k * PANEL);
+    float *packed = j->packed + panel * panel_count(j->k);
+    pack_panel(j->c->x[1], j->n, j->k, j->n, panel, packed);
+    panel_ready(packed, j->k);
 }
 
 static void pack_w_transposed(void *arg, int64_t panel, int thread) {
     (void)thread;
     const job *j = arg; /* here k and n are those of dy w^T: swapped */
-    pack_panel_transposed(j->c->x[1], j->k, j->k, j->n, panel, j->packed + panel * j->k * PANEL);
+    float *packed = j->packed + panel * panel_count(j->k);
+    pack_panel_transposed(j->c->x[1], j->k, j->k, j->n, panel, packed);
+    panel_ready(packed, j->k);
 }
 
 static void forward_piece(void *arg, int64_t piece, int thread) {
@@ -44,8 +48,10 @@ static void forward_piece(void *arg, int64_t piece, int thread) {
                   .bias = mg_has_input(c, 2) ? c->x[2] : NULL,
                   .silu = c->attr.activation == MG_ACTIVATION_SILU};
     out.stream = gemm_streams(&out, j->m, j->k);
+    tiles_begin();
     gemm_piece(&j->split, piece, (gemm_a){c->x[0], j->k, 1, false}, j->m, j->packed, j->k, j->n,
                out);
+    tiles_end();
 }
 
 static void dx_piece(void *arg, int64_t piece, int thread) {
@@ -53,13 +59,22 @@ static void dx_piece(void *arg, int64_t piece, int thread) {
     const job *j = arg;
     gemm_c out = {.data = j->c->dx[0], .row = j->n, .accumulate = !(j->c->overwrite & 1)};
     out.stream = gemm_streams(&out, j->m, j->k);
+    tiles_begin();
     gemm_piece(&j->split, piece, (gemm_a){j->c->dy, j->k, 1, false}, j->m, j->packed, j->k, j->n,
                out);
+    tiles_end();
+}
+
+/* The kernels that this call is for, if not these. */
+static const mg_kernels *handed_to(const mg_op_call *c, bool backward) {
+    if (c->attr.bf16 && !backward) return mg_cpu_bf16_kernels(MG_BF16_POINTWISE_CONV);
+    return kernels_by_halves(c, MG_HALVES_POINTWISE_CONV);
 }
 
 static void forward(const mg_op_call *c) {
-    if (c->attr.bf16) {
-        mg_cpu_bf16_kernels(MG_BF16_POINTWISE_CONV)->forward(c);
+    const mg_kernels *other = handed_to(c, false);
+    if (other) {
+        other->forward(c);
         return;
     }
     job j = job_of(c);
@@ -87,7 +102,11 @@ static void backward_x(const mg_op_call *c) {
  * cache line, and with many channels they fall into few sets of L1 (960 channels: 16 of 64). Block
  * sums start from zero and are then added to the partial matrix, which also keeps the rounding
  * error of a sum over 100,000 rows small. */
+#if defined(MG_GEMM_HALVES)
+enum { ROW_BLOCK = 128, SLAB = 256 }; /* taking panels of dy apart costs more than packing them */
+#else
 enum { ROW_BLOCK = 128, SLAB = 56 };
+#endif
 
 /* Chunks of rows, a function of the problem alone, because it decides the bits: about 64 pieces in
  * all, no partial matrix of fewer than 256 rows. */
@@ -102,7 +121,9 @@ enum { THREAD_FLOATS = ROW_BLOCK * (SLAB + PANEL) };
 static gemm_a slab_of(const job *j, int64_t row, int64_t rows, int64_t column, int64_t width,
                       float *to) {
     const float *x = (const float *)j->c->x[0] + row * j->k + column;
-    if (j->k <= SLAB) return (gemm_a){x, 1, j->k, false};
+    gemm_a in_place = {x, 1, j->k, false};
+    if (DEPTH_STEP > 1) return gemm_ready(in_place, width, rows, to);
+    if (j->k <= SLAB) return in_place;
     for (int64_t r = 0; r < rows; r++)
         memcpy(to + r * SLAB, x + r * j->k, (size_t)width * sizeof *to);
     return (gemm_a){to, 1, SLAB, false};
@@ -117,6 +138,7 @@ static void weight_piece(void *arg, int64_t piece, int thread) {
     float *panel = j->packed + (int64_t)thread * THREAD_FLOATS, *slab = panel + ROW_BLOCK * PANEL;
     float *partial = j->partial + chunk * (j->k + 1) * j->n, *bias = partial + j->k * j->n;
     if (column == 0) memset(bias, 0, (size_t)j->n * sizeof *bias);
+    tiles_begin();
     for (int64_t r = begin; r < end; r += ROW_BLOCK) {
         int64_t count = min64(ROW_BLOCK, end - r);
         gemm_a x = slab_of(j, r, count, column, width, slab);
@@ -125,10 +147,12 @@ static void weight_piece(void *arg, int64_t piece, int thread) {
             gemm_c to = {
                 .data = partial + column * j->n + p * PANEL, .row = j->n, .accumulate = r > begin};
             pack_panel((const float *)j->c->dy + r * j->n, j->n, count, j->n, p, panel);
-            gemm_panel(x, width, panel, count, to, columns, true, true);
             if (column == 0) add_panel_rows(panel, count, bias + p * PANEL, columns);
+            panel_ready(panel, count);
+            gemm_panel(x, width, panel, count, to, columns, true, true);
         }
     }
+    tiles_end();
 }
 
 /* Adds one row of the partial matrices up and to dw; the last row is db. */
@@ -150,13 +174,18 @@ static void backward_w(const mg_op_call *c) {
 
 static void backward(const mg_op_call *c) {
     MG_ASSERT(c->attr.activation == MG_ACTIVATION_NONE);
+    const mg_kernels *other = handed_to(c, true);
+    if (other) {
+        other->backward(c);
+        return;
+    }
     if (c->dx[0]) backward_x(c);
     if (c->dx[1] || (mg_has_input(c, 2) && c->dx[2])) backward_w(c);
 }
 
 static size_t scratch_bytes(const mg_op_call *c, bool backward, int threads) {
-    if (c->attr.bf16 && !backward)
-        return mg_cpu_bf16_kernels(MG_BF16_POINTWISE_CONV)->scratch_bytes(c, backward, threads);
+    const mg_kernels *other = handed_to(c, backward);
+    if (other) return other->scratch_bytes(c, backward, threads);
     job j = job_of(c);
     if (!backward) return (size_t)packed_count(j.k, j.n) * sizeof(float);
     int64_t for_x = packed_count(j.n, j.k);

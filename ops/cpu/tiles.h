@@ -55,14 +55,14 @@ static inline void tiles_end(void) { _tile_release(); }
 
 #else
 
-typedef float tile[TILE_SIDE][TILE_SIDE];
-static _Thread_local tile tile_register[8];
+typedef float tile_rows[TILE_SIDE][TILE_SIDE];
+static _Thread_local tile_rows tile_register[8];
 
-static void tile_load(tile t, const float *from, size_t row_bytes) {
+static void tile_load(tile_rows t, const float *from, size_t row_bytes) {
     for (int m = 0; m < TILE_SIDE; m++)
         memcpy(t[m], (const char *)from + (size_t)m * row_bytes, 64);
 }
-static void tile_store(tile t, float *to, size_t row_bytes) {
+static void tile_store(tile_rows t, float *to, size_t row_bytes) {
     for (int m = 0; m < TILE_SIDE; m++) memcpy((char *)to + (size_t)m * row_bytes, t[m], 64);
 }
 /* Half h of a cell as a float; of a denormal nothing is left. */
@@ -75,7 +75,7 @@ static float tile_flushed(float a) {
     uint32_t u = bf16_cell(a);
     return bf16_float(u & 0x7f800000u ? u : u & 0x80000000u);
 }
-static void tile_dot(tile c, tile a, tile b) {
+static void tile_dot(tile_rows c, tile_rows a, tile_rows b) {
     for (int m = 0; m < TILE_SIDE; m++)
         for (int n = 0; n < TILE_SIDE; n++) {
             float even = 0, odd = 0;
@@ -86,7 +86,7 @@ static void tile_dot(tile c, tile a, tile b) {
             c[m][n] = tile_flushed(tile_flushed(c[m][n]) + tile_flushed(even + odd));
         }
 }
-#define TILE_ZERO(t)                  memset(tile_register[t], 0, sizeof(tile))
+#define TILE_ZERO(t)                  memset(tile_register[t], 0, sizeof(tile_rows))
 #define TILE_LOAD(t, from, row_bytes) tile_load(tile_register[t], from, (size_t)(row_bytes))
 #define TILE_STORE(t, to, row_bytes)  tile_store(tile_register[t], to, (size_t)(row_bytes))
 #define TILE_DOT(c, a, b)             tile_dot(tile_register[c], tile_register[a], tile_register[b])

@@ -124,3 +124,56 @@ Test(bf16, mbconv_in_f32_differs_by_its_silu) {
 Test(bf16, conv2d_in_f32_differs_by_its_silu) {
     check_op(MG_OP_conv2d, (mg_attr){.relaxed = true}, 0, ldexp(1, -12));
 }
+
+/* What may be relaxed, forward and backward, with the products by halves on the units that have
+ * them; guards, single gradients and repeats as for every kernel. */
+Test(bf16, kernels_by_halves_are_good_to_18_bits) {
+    const mg_op_id ids[] = {MG_OP_pointwise_conv, MG_OP_norm_gate_project, MG_OP_mbconv};
+    const mg_bf16_unit units[] = {MG_BF16_AMX, MG_BF16_TILES_IN_C};
+    mg_pool *pool = mg_pool_create(2);
+    for (int u = 0; u < 2; u++) {
+        if (!mg_cpu_use(MG_CPU_AVX512) && units[u] == MG_BF16_AMX) continue;
+        if (!mg_cpu_use_bf16_unit(units[u])) continue;
+        for (int i = 0; i < MG_COUNT(ids); i++) {
+            const mg_op *op = mg_op_get(ids[i], MG_F32);
+            mg_device_check worst = {0};
+            for (int k = 0; k < op->case_count; k++) {
+                mg_case c = op->cases[k];
+                mg_device_check r;
+                mg_error err = {0};
+                c.attr.relaxed = true;
+                const mg_kernels *kernels = mg_op_kernels(ids[i], MG_DEVICE_CPU, MG_F32);
+                cr_expect_eq(mg_check_device(ids[i], &c, kernels, pool, &r, &err), MG_OK, "%s: %s",
+                             mg_bf16_unit_name(units[u]), err.message);
+                worst.forward = fmax(worst.forward, r.forward);
+                worst.backward = fmax(worst.backward, r.backward);
+            }
+            printf("%-10s %-20s error %.2f of the bound forward, %.2f backward\n",
+                   mg_bf16_unit_name(units[u]), op->name, worst.forward, worst.backward);
+            cr_expect(worst.forward > 1e-3, "%s: nothing was relaxed", op->name);
+        }
+    }
+    mg_pool_destroy(pool);
+}
+
+/* The tiles in C are what the processor does: plain products, so no vector code may differ. */
+Test(bf16, tiles_in_c_give_the_bits_of_amx) {
+    if (!mg_cpu_use(MG_CPU_AVX512) || !mg_cpu_use_bf16_unit(MG_BF16_AMX))
+        cr_skip_test("no AMX on this machine");
+    const mg_op *op = mg_op_get(MG_OP_pointwise_conv, MG_F32);
+    for (int relaxed = 0; relaxed < 2; relaxed++)
+        for (int k = 0; k < op->case_count; k++) {
+            mg_case c = op->cases[k];
+            if (c.attr.activation != MG_ACTIVATION_NONE) continue;
+            c.attr.bf16 = !relaxed;
+            c.attr.relaxed = relaxed;
+            mg_trial amx, in_c;
+            cr_assert(mg_cpu_use_bf16_unit(MG_BF16_AMX));
+            run(&amx, MG_OP_pointwise_conv, &c, NULL);
+            cr_assert(mg_cpu_use_bf16_unit(MG_BF16_TILES_IN_C));
+            run(&in_c, MG_OP_pointwise_conv, &c, NULL);
+            cr_expect(mg_trial_same_bits(&amx, &in_c), "%s%s", c.name, relaxed ? ", relaxed" : "");
+            mg_trial_close(&amx);
+            mg_trial_close(&in_c);
+        }
+}
