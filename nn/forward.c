@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "nn/efficientnet.h"
+#include "ops/cpu/dispatch.h"
 
 static mg_tensor *conv_norm(mg_context *ctx, const mg_efficientnet *net, const mg_conv_norm *layer,
                             mg_tensor *x, mg_parameter_kind kind) {
@@ -81,11 +82,17 @@ static mg_tensor *trained_block(mg_context *ctx, mg_efficientnet *net, mg_block 
     return y;
 }
 
+/* Rounding hurts most in early stages (docs/speed.md). Where they cost little by halves, one more
+ * is spared. */
+static int first_bf16_stage(void) {
+    return mg_cpu_bf16_kernels(MG_HALVES_MBCONV) ? MG_FIRST_BF16_STAGE + 1 : MG_FIRST_BF16_STAGE;
+}
+
 static mg_tensor *folded_block(mg_context *ctx, const mg_efficientnet *net, mg_block *b,
                                mg_tensor *x) {
     mg_attr attr = b->depthwise.attr;
     attr.residual = b->arch.residual;
-    attr.bf16 = net->bf16 && b->arch.stage >= MG_FIRST_BF16_STAGE;
+    attr.bf16 = net->bf16 && b->arch.stage >= first_bf16_stage();
     attr.relaxed = net->bf16;
     mg_tensor *in[] = {x,
                        b->expand.folded_weight,

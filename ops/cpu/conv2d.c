@@ -75,8 +75,8 @@ static void forward_row(void *arg, int64_t piece, int thread) {
                   .silu = j->c->attr.activation == MG_ACTIVATION_SILU,
                   .silu_half = j->c->attr.relaxed,
                   .stream = j->streams};
-    gemm_rows((gemm_a){patches_of_row(j, piece, thread), j->depth, 1, false}, j->columns, j->packed,
-              j->depth, j->out, 0, panels_of(j->out), out);
+    gemm_rows((gemm_a){patches_of_row(j, piece, thread), j->depth, 1, .ready = false}, j->columns,
+              j->packed, j->depth, j->out, 0, panels_of(j->out), out);
     if (j->streams) stream_end();
 }
 
@@ -109,8 +109,8 @@ static void weight_piece(void *arg, int64_t piece, int thread) {
     for (int64_t r = chunk * count; r < min64((chunk + 1) * count, all); r++) {
         const float *dy = (const float *)j->c->dy + r * j->columns * j->out;
         pack_panel(dy, j->out, j->columns, j->out, panel, packed);
-        gemm_panel((gemm_a){patches_of_row(j, r, thread), 1, j->depth, false}, j->depth, packed,
-                   j->columns, (gemm_c){.data = partial, .row = j->out, .accumulate = true},
+        gemm_panel((gemm_a){patches_of_row(j, r, thread), 1, j->depth, .ready = false}, j->depth,
+                   packed, j->columns, (gemm_c){.data = partial, .row = j->out, .accumulate = true},
                    columns, true, true);
         add_panel_rows(packed, j->columns, partial + j->depth * j->out, columns);
     }

@@ -61,6 +61,7 @@ typedef struct gemm_a {
     const float *data;
     int64_t row, step;
     bool ahead; /* prefetch the rows of the next tile: set for the first panel that meets them */
+    bool ready; /* gemm_ready has been here */
 } gemm_a;
 
 /* What happens to finished sums. */
@@ -183,9 +184,9 @@ static inline void gemm_rows(gemm_a a, int64_t rows, const float *packed, int64_
     for (int64_t k = 0; k < depth; k += block) {
         int64_t steps = min64(block, depth - k), count = min64(rows, ready_rows(steps));
         for (int64_t row = 0; row < rows; row += count) {
-            gemm_a ready =
-                gemm_ready((gemm_a){a.data + row * a.row + k * a.step, a.row, a.step, false},
-                           min64(count, rows - row), steps, buffer);
+            gemm_a ready = gemm_ready(
+                (gemm_a){a.data + row * a.row + k * a.step, a.row, a.step, false, a.ready},
+                min64(count, rows - row), steps, buffer);
             for (int64_t p = panel; p < panel_end; p++) {
                 ready.ahead = p == panel && a.step == 1;
                 gemm_panel(ready, min64(count, rows - row),

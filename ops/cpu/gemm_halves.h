@@ -70,13 +70,14 @@ static inline void transpose_halves(const gemm_a *a, int rows, int64_t depth, fl
 /* Takes `rows` rows of A apart into buffer, in rows of `depth` rounded up to whole steps. */
 static inline gemm_a gemm_ready(gemm_a a, int64_t rows, int64_t depth, float *buffer) {
     int64_t padded = ceil_div(depth, DEPTH_STEP) * DEPTH_STEP;
+    if (a.ready) return a;
     for (int64_t i = 0; a.step > 1 && i < rows; i += TILE_SIDE)
         for (int64_t k = 0; k < depth; k += DEPTH_STEP) {
-            gemm_a at = {a.data + i + k * a.step, 1, a.step, false};
+            gemm_a at = {a.data + i + k * a.step, 1, a.step, .ready = false};
             transpose_halves(&at, (int)min64(TILE_SIDE, rows - i), depth - k,
                              buffer + i * padded + k, padded);
         }
-    if (a.step > 1) return (gemm_a){buffer, padded, 1, false};
+    if (a.step > 1) return (gemm_a){buffer, padded, 1, .ready = true};
     for (int64_t i = 0; i < rows; i++) {
         const float *from = a.data + i * a.row;
         float *to = buffer + i * padded;
@@ -88,7 +89,7 @@ static inline gemm_a gemm_ready(gemm_a a, int64_t rows, int64_t depth, float *bu
             store_halves(v16_load(from + k), v16_load_n(from + k + V16, left - V16), to + k);
         else if (left > 0) store_halves(v16_load_n(from + k, left), v16_zero(), to + k);
     }
-    return (gemm_a){buffer, padded, 1, false};
+    return (gemm_a){buffer, padded, 1, .ready = true};
 }
 
 #endif

@@ -19,7 +19,8 @@
 #include "ops/cpu/gemm.h"
 
 enum { X, EXPAND_W, EXPAND_B, DW_W, DW_B, SE_W1, SE_B1, SE_W2, SE_B2, PROJECT_W, PROJECT_B };
-enum { GROUP = 64 };
+enum { GROUP = 64, READY = DEPTH_STEP > 1 };
+#define READY_ROW(j) (panel_count((j)->in) / PANEL) /* floats of a row of x made ready */
 
 typedef struct job {
     const mg_op_call *c;
@@ -32,6 +33,7 @@ typedef struct job {
     gemm_split split; /* of the projection */
     bool streams;     /* d */
     float *packed_expand, *packed_project, *d, *row_sums, *mean, *gate, *u, *h, *rings;
+    float *ready; /* x as the product by halves reads it, or of no size */
 } job;
 
 static int64_t ring_floats(const job *j) {
@@ -74,10 +76,12 @@ static int64_t lay_out(job *j, int threads, float *scratch) {
                         j->wide,
                         j->squeezed,
                         j->squeezed,
-                        threads * ring_floats(j)};
+                        threads * ring_floats(j),
+                        READY && j->expands ? (j->height * j->width + ROWS_BEYOND) * READY_ROW(j)
+                                            : 0};
     float **parts[] = {&j->packed_expand, &j->packed_project, &j->d, &j->row_sums,
                        &j->mean,          &j->gate,           &j->u, &j->h,
-                       &j->rings};
+                       &j->rings,         &j->ready};
     int64_t total = 0;
     for (int i = 0; i < MG_COUNT(counts); i++) {
         if (scratch) *parts[i] = scratch + total;
@@ -123,9 +127,12 @@ static void ring_fill(ring *r, int64_t last) {
                     .bias = (const float *)j->c->x[EXPAND_B] + r->channel,
                     .silu = true,
                     .silu_half = j->c->attr.relaxed};
-        gemm_rows((gemm_a){j->x + r->next * j->width * j->in, j->in, 1, false}, rows * j->width,
-                  j->packed_expand + r->channel / PANEL * panel_count(j->in), j->in, r->channels, 0,
-                  panels_of(r->channels), e);
+        gemm_a x = {j->x + r->next * j->width * j->in, j->in, 1, .ready = false};
+        if (READY)
+            x = (gemm_a){j->ready + r->next * j->width * READY_ROW(j), READY_ROW(j), 1,
+                         .ready = true};
+        gemm_rows(x, rows * j->width, j->packed_expand + r->channel / PANEL * panel_count(j->in),
+                  j->in, r->channels, 0, panels_of(r->channels), e);
         r->next += rows;
     }
 }
@@ -217,7 +224,7 @@ static void project_piece(void *arg, int64_t piece, int thread) {
                   .bias = j->c->x[PROJECT_B],
                   .residual = j->c->attr.residual ? j->x : NULL};
     tiles_begin();
-    gemm_piece(&j->split, piece, (gemm_a){j->d, j->wide, 1, false}, j->rows * j->columns,
+    gemm_piece(&j->split, piece, (gemm_a){j->d, j->wide, 1, .ready = false}, j->rows * j->columns,
                j->packed_project, j->wide, j->out, out);
     tiles_end();
 }
@@ -228,6 +235,13 @@ static void pack_expand(void *arg, int64_t panel, int thread) {
     float *packed = j->packed_expand + panel * panel_count(j->in);
     pack_panel(j->c->x[EXPAND_W], j->wide, j->in, j->wide, panel, packed);
     panel_ready(packed, j->in);
+}
+
+static void ready_row(void *arg, int64_t row, int thread) {
+    (void)thread;
+    const job *j = arg;
+    gemm_ready((gemm_a){j->x + row * j->width * j->in, j->in, 1, .ready = false}, j->width, j->in,
+               j->ready + row * j->width * READY_ROW(j));
 }
 
 static void forward(const mg_op_call *c) {
@@ -244,6 +258,7 @@ static void forward(const mg_op_call *c) {
     for (int64_t n = 0; n < c->x_shape[X].dim[0]; n++) {
         j.x = (const float *)c->x[X] + n * j.height * j.width * j.in;
         j.y = (float *)c->y + n * j.rows * j.columns * j.out;
+        if (READY && j.expands) mg_parallel_for(c->pool, j.height, ready_row, &j);
         mg_parallel_for(c->pool, j.groups * j.bands, expand_piece, &j);
         mg_parallel_for(c->pool, j.groups, mean_group, &j);
         gate_forward(&w, j.mean, j.u, j.h, j.gate);

@@ -127,9 +127,10 @@ static void ring_fill(ring *r, int64_t last) {
         if (j->expands) {
             gemm_c e = {
                 .half = (uint16_t *)(void *)to, .row = GROUP, .bias = j->expand_bias + r->channel};
-            gemm_rows((gemm_a){j->cells + r->next * j->width * j->in_row, j->in_row, 1, false},
-                      rows * j->width, j->packed_expand + r->channel * j->in_pairs, j->in_pairs,
-                      r->channels, 0, panels_of(r->channels), e);
+            gemm_rows(
+                (gemm_a){j->cells + r->next * j->width * j->in_row, j->in_row, 1, .ready = false},
+                rows * j->width, j->packed_expand + r->channel * j->in_pairs, j->in_pairs,
+                r->channels, 0, panels_of(r->channels), e);
         } else {
             ring_copy(r, to, r->next, rows);
         }
@@ -212,8 +213,8 @@ static void project_piece(void *arg, int64_t piece, int thread) {
                   .bias = j->c->x[PROJECT_B],
                   .residual = j->c->attr.residual ? j->x : NULL};
     tiles_begin();
-    gemm_piece(&j->split, piece, (gemm_a){j->d, j->padded / 2, 1, false}, j->rows * j->columns,
-               j->packed_project, j->padded / 2, j->out, out);
+    gemm_piece(&j->split, piece, (gemm_a){j->d, j->padded / 2, 1, .ready = false},
+               j->rows * j->columns, j->packed_project, j->padded / 2, j->out, out);
     tiles_end();
 }
 

@@ -49,8 +49,8 @@ static void forward_piece(void *arg, int64_t piece, int thread) {
                   .silu = c->attr.activation == MG_ACTIVATION_SILU};
     out.stream = gemm_streams(&out, j->m, j->k);
     tiles_begin();
-    gemm_piece(&j->split, piece, (gemm_a){c->x[0], j->k, 1, false}, j->m, j->packed, j->k, j->n,
-               out);
+    gemm_piece(&j->split, piece, (gemm_a){c->x[0], j->k, 1, .ready = false}, j->m, j->packed, j->k,
+               j->n, out);
     tiles_end();
 }
 
@@ -60,8 +60,8 @@ static void dx_piece(void *arg, int64_t piece, int thread) {
     gemm_c out = {.data = j->c->dx[0], .row = j->n, .accumulate = !(j->c->overwrite & 1)};
     out.stream = gemm_streams(&out, j->m, j->k);
     tiles_begin();
-    gemm_piece(&j->split, piece, (gemm_a){j->c->dy, j->k, 1, false}, j->m, j->packed, j->k, j->n,
-               out);
+    gemm_piece(&j->split, piece, (gemm_a){j->c->dy, j->k, 1, .ready = false}, j->m, j->packed, j->k,
+               j->n, out);
     tiles_end();
 }
 
@@ -121,12 +121,12 @@ enum { THREAD_FLOATS = ROW_BLOCK * (SLAB + PANEL) };
 static gemm_a slab_of(const job *j, int64_t row, int64_t rows, int64_t column, int64_t width,
                       float *to) {
     const float *x = (const float *)j->c->x[0] + row * j->k + column;
-    gemm_a in_place = {x, 1, j->k, false};
+    gemm_a in_place = {x, 1, j->k, .ready = false};
     if (DEPTH_STEP > 1) return gemm_ready(in_place, width, rows, to);
     if (j->k <= SLAB) return in_place;
     for (int64_t r = 0; r < rows; r++)
         memcpy(to + r * SLAB, x + r * j->k, (size_t)width * sizeof *to);
-    return (gemm_a){to, 1, SLAB, false};
+    return (gemm_a){to, 1, SLAB, .ready = false};
 }
 
 /* SLAB rows of dw over one chunk of rows, and with the first slab db. */

@@ -46,8 +46,8 @@ static void forward_piece(void *arg, int64_t piece, int thread) {
                   .bias = mg_has_input(j->c, 2) ? j->c->x[2] : NULL,
                   .silu = j->c->attr.activation == MG_ACTIVATION_SILU};
     tiles_begin();
-    gemm_piece(&j->split, piece, (gemm_a){j->cells, j->x_row, 1, false}, j->m, j->packed, j->pairs,
-               j->n, out);
+    gemm_piece(&j->split, piece, (gemm_a){j->cells, j->x_row, 1, .ready = false}, j->m, j->packed,
+               j->pairs, j->n, out);
     tiles_end();
 }
 
