@@ -2,9 +2,9 @@
  *
  *     bench_ops [--threads N] [--seconds S] [--backward] [--relaxed | --bf16] [NAME…]
  *
- * --relaxed and --bf16 ask for less than f32 (mg_attr in ops/op.h). NAME is an op or a layer ("block 2.0"). Prints GFLOP/s and GB/s of compulsory work (the op's own
- * cost model) for one and for N (2) threads, best of the repeats that fit S (0.2) seconds. MG_CPU
- * chooses the instruction set. */
+ * NAME is an op or a layer ("block 2.0"); --relaxed and --bf16 ask for less than f32 (mg_attr in
+ * ops/op.h). Prints GFLOP/s and GB/s of compulsory work (the op's own cost model) for one and for N
+ * (2) threads, best of the repeats that fit S (0.2) seconds. MG_CPU chooses the instruction set. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

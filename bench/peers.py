@@ -266,7 +266,8 @@ def forward(args):
 
 # --- training ---------------------------------------------------------------------------------------
 
-def train_step(args, fair, channels_last, half=False):
+def train_step(args, fair, channels_last, half="none"):
+    """half: what runs under autocast to bfloat16, "none", "frozen" or "all"."""
     import torch
     net, x = network(args.folder).train(), images(args)
     frozen = net.features[:args.unfreeze] if args.unfreeze else net.features[:0]
@@ -281,15 +282,20 @@ def train_step(args, fair, channels_last, half=False):
     optimizer = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], lr=1e-4)
     target = torch.tensor([[float(i % 2)] for i in range(args.batch)])
 
+    def cast(enabled):
+        return torch.autocast("cpu", torch.bfloat16, enabled=enabled)
+
     def step():
         optimizer.zero_grad(set_to_none=True)
         if fair:
-            with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=half):
+            with torch.no_grad(), cast(half != "none"):
                 h = frozen(x)
-            h = h.float()
-            h = net.classifier(torch.flatten(net.avgpool(rest(h)), 1))
+            with cast(half == "all"):
+                h = h if half == "all" else h.float()
+                h = net.classifier(torch.flatten(net.avgpool(rest(h)), 1)).float()
         else:
-            h = net(x)
+            with cast(half == "all"):
+                h = net(x).float()
         torch.nn.functional.binary_cross_entropy_with_logits(h, target).backward()
         optimizer.step()
     return step
@@ -300,10 +306,11 @@ def train(args):
     torch.set_num_threads(args.threads)
     versions("torch", "torchvision")
     contestants, lines = {}, []
-    kinds = [("as coded: all in train mode", False, False), ("frozen part eval, no_grad", True, False),
-             ("the same, frozen part bf16", True, True)]
+    kinds = [("as coded: all in train mode", False, "none"),
+             ("frozen part eval, no_grad", True, "none"),
+             ("the same, frozen part bf16", True, "frozen"), ("the same, all bf16", True, "all")]
     if not args.unfreeze:
-        kinds = [("eager", False, False)]
+        kinds = [("eager", False, "none"), ("autocast bf16", False, "all")]
     for label, fair, half in kinds:
         if args.kind and args.kind != ("fair" if fair else "coded"):
             continue
@@ -318,7 +325,7 @@ def train(args):
                                       str(timed), "--precision", precision], "train_step"))
             return float(lines[-1]["median_s"])
         return run
-    mine = ["mammograd"] + ["mammograd, frozen stages bf16"] * (args.unfreeze > 0)
+    mine = ["mammograd f32", "mammograd bf16"]
     for name, precision in zip(mine, ("f32", "bf16")):
         contestants[name] = ours(precision)
     print(f"# B4, {args.size}, batch {args.batch}, stages {args.unfreeze} and up trained, Adam, "

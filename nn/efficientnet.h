@@ -61,9 +61,9 @@ typedef struct mg_efficientnet_options {
     bool op_by_op;       /* trained blocks without fused ops: what the others are compared with */
 } mg_efficientnet_options;
 
-/* Stages 1 to 3 stay in f32, but for a cheaper SiLU: with few channels and many pixels they gain
- * least from bfloat16, and the errors of their few-term sums reach the logit almost undiminished
- * (docs/speed.md). */
+/* Stages 1 to 3 (with AMX 1 to 4) stay in f32, but for a cheaper SiLU and products by halves
+ * (mg_attr.relaxed): with few channels and many pixels they gain least from bfloat16, and the
+ * errors of their few-term sums reach the logit almost undiminished (docs/speed.md). */
 enum { MG_FIRST_BF16_STAGE = 4 };
 
 typedef struct mg_efficientnet {
@@ -75,8 +75,9 @@ typedef struct mg_efficientnet {
     mg_tensor *classifier_w, *classifier_b;
     mg_parameter_info *parameter; /* all of them, torchvision's order */
     int parameters;
-    bool bf16; /* folded stages from MG_FIRST_BF16_STAGE on multiply in bfloat16 (CPU; other
-                  devices ignore it); may change between passes */
+    bool bf16; /* folded stages from MG_FIRST_BF16_STAGE on multiply in bfloat16, trained ones by
+                  halves where the machine has AMX (CPU; other devices ignore it); may change
+                  between passes */
     int64_t batches_tracked; /* num_batches_tracked of every batch norm */
     /* Looks at the output of each stage (0 … head) during a forward pass; may be NULL. */
     void (*on_stage)(void *arg, int stage, const mg_tensor *y);

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 
 #include "nn/efficientnet.h"
+#include "ops/cpu/dispatch.h"
 #include "optim/optimizer.h"
 
 /* --- listening -------------------------------------------------------------------------------- */
@@ -210,9 +211,10 @@ static mg_status report(const bench *b, const mg_machine *m, double forward_rss,
     const mg_audit_model_options *o = b->o;
     const mg_audit_profile *p = o->train ? &b->train : &b->forward;
     char title[160], memory[320];
-    snprintf(title, sizeof title, "%s, %s, %lld x %lld, batch %lld, %d thread%s, %s", o->arch,
+    const char *unit = b->net->bf16 ? mg_bf16_unit_name(mg_cpu_bf16_unit()) : NULL;
+    snprintf(title, sizeof title, "%s, %s, %lld x %lld, batch %lld, %d thread%s, %s%s%s", o->arch,
              o->precision, (long long)o->height, (long long)o->width, (long long)o->batch,
-             m->threads, m->threads > 1 ? "s" : "", m->isa);
+             m->threads, m->threads > 1 ? "s" : "", m->isa, unit ? " + " : "", unit ? unit : "");
     printf("%s: %s, median of %lld\n", title,
            o->train ? "training step" : "forward, batch norm folded", (long long)o->runs);
     printf("%s: peak %.1f GFLOP/s (f32 FMA), copy %.1f GB/s (read + write)\n\n", m->processor,

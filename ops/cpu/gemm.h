@@ -29,7 +29,8 @@
 
 /* PANEL: columns of a panel. CHUNK_ROWS: rows that are worked on together. DEPTH_STEP: the depth is
  * padded with zeros to a multiple. DEPTH_BLOCK: sums of so many steps are added to C. READY_FLOATS:
- * of a buffer for gemm_ready. ROWS_BEYOND: rows after the last of (ready) A that must be readable. */
+ * of a buffer for gemm_ready. ROWS_BEYOND: so many rows after the last of A, made ready, are read
+ * for nothing. */
 #if defined(MG_TILES)
 enum { TILE_VECTORS = 2, CHUNK_ROWS = 128 };
 #if defined(MG_GEMM_CELLS)
