@@ -22,7 +22,7 @@ MG_INLINE void store_halves(v16 a, v16 b, float *to) {
     v16_store(to + TILE_SIDE, v16_halves(v16_sub(a, high_a), v16_sub(b, high_b)));
 }
 
-/* Splits a packed panel in place, zero-padded to whole steps. */
+/* Takes a packed panel apart in place, zero-padded to whole steps. */
 static inline void panel_ready(float *panel, int64_t depth) {
     float step[DEPTH_STEP * PANEL];
     for (int64_t k = 0; k < depth; k += DEPTH_STEP) {
@@ -42,7 +42,7 @@ static inline void panel_ready(float *panel, int64_t depth) {
     }
 }
 
-/* How many rows of A are split together: what fits into half of L2's share of a thread. */
+/* How many rows of A are taken apart together: 64 KiB, a small part of L2. */
 static inline int64_t ready_rows(int64_t depth) {
     int64_t rows = READY_FLOATS / (ceil_div(depth, DEPTH_STEP) * DEPTH_STEP);
     return rows / TILE_BLOCK * TILE_BLOCK;
