@@ -45,8 +45,9 @@ APPS     := $(APP_MAIN:.c=)
 # Each CPU kernel is one source, compiled once per instruction set (ops/cpu/vec.h).
 ifneq (,$(findstring x86_64,$(shell $(CC) -dumpmachine)))
 ISAS := scalar avx2 avx512
-# Compilers older than gcc 11 or clang 12 do not know AMX.
-AMX  := $(shell $(CC) -mamx-tile -mamx-bf16 -E -x c /dev/null >/dev/null 2>&1 && echo yes)
+# Compilers older than gcc 11 or clang 12, and assemblers of that age, do not know AMX.
+AMX  := $(shell printf 'void f(void) { __asm__("tdpbf16ps %%tmm0, %%tmm1, %%tmm2"); }' | \
+          $(CC) -mamx-tile -mamx-bf16 -c -x c - -o /dev/null 2>/dev/null && echo yes)
 else
 ISAS := scalar
 endif

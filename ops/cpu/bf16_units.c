@@ -5,7 +5,7 @@
 
 #include "ops/cpu/dispatch.h"
 
-#if defined(MG_HAVE_AMX)
+#if defined(MG_HAVE_AMX) && defined(__linux__)
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>

@@ -74,10 +74,10 @@ static __attribute__((noinline)) void tile_block(const gemm_a *a, int64_t rows, 
 
 MG_INLINE void tile_block_finish(const gemm_c *c, int64_t row, int64_t rows, const float *sums,
                                  int columns, bool first, bool last) {
-    if (c->silu_half && columns == PANEL) { /* an expansion: nothing to be asked per vector */
+    bool whole = first && last && columns == PANEL && !c->accumulate && !c->residual && !c->stream;
+    if (whole && c->silu && c->silu_half) { /* an expansion: nothing to be asked per vector */
         gemm_c plain = {.data = c->data, .row = c->row, .bias = c->bias, .silu = true};
         plain.silu_half = true;
-        MG_ASSERT(first && last && !c->accumulate && !c->residual && !c->stream);
         for (int64_t i = 0; i < rows; i++) {
             v16 sum[] = {v16_load(sums + i * PANEL), v16_load(sums + i * PANEL + V16)};
             tile_finish_row(&plain, row + i, sum, 2, PANEL, true, true);
