@@ -136,8 +136,8 @@ static const mg_cli_option options[] = {
     {"device", 0, MG_CLI_STRING, T(device), "cpu|cuda[:N]|simt", "cpu",
      "where the network runs (simt: the CUDA kernels in their emulator)", 0, 0},
     {"precision", 0, MG_CLI_CHOICE, T(precision), "f32|tf32|bf16", "f32",
-     "of matrix products: on a GPU of all, on the CPU (f32, bf16) of frozen stages, "
-     "validation, with AMX of all",
+     "of matrix products: on a GPU of all, on the CPU (f32, bf16) of frozen stages and validation "
+     "(with AMX of all)",
      0, 0},
     MG_PREPROCESS_OPTION(T(preprocess)),
     {"threads", 't', MG_CLI_INT, T(threads), "N", "all cores", "threads of the network", 0, 256},

@@ -23,9 +23,9 @@ bool mg_cpu_use(mg_isa isa);
 /* Kernels of op number id (mg_op_id) for the set in use; NULL when the op has none. */
 const mg_kernels *mg_cpu_kernels(int id);
 
-/* The forms of inference kernels in less than f32, which an op's kernels hand over to: in bfloat16
- * (mg_attr.bf16) and in f32 by halves (mg_attr.relaxed, gemm_halves.h). Their products are the work
- * of one of these units; results differ by rounding between units. */
+/* The forms of kernels in less than f32, which an op's kernels hand over to: in bfloat16 for
+ * inference (mg_attr.bf16) and in f32 by halves (mg_attr.relaxed, gemm_halves.h). Their products
+ * are the work of one of these units; results differ by rounding between units. */
 typedef enum mg_bf16_kernel {
     MG_BF16_MBCONV,
     MG_BF16_POINTWISE_CONV,

@@ -83,10 +83,12 @@ typedef struct gemm_c {
 
 static inline int64_t panels_of(int64_t columns) { return (columns + PANEL - 1) / PANEL; }
 
-/* Floats of a packed panel, and of all panels of a depth x columns matrix. */
-static inline int64_t panel_count(int64_t depth) {
-    return ceil_div(depth, DEPTH_STEP) * DEPTH_STEP * PANEL;
+/* A depth in whole steps: floats of a row of A made ready. */
+static inline int64_t padded_depth(int64_t depth) {
+    return ceil_div(depth, DEPTH_STEP) * DEPTH_STEP;
 }
+/* Floats of a packed panel, and of all panels of a depth x columns matrix. */
+static inline int64_t panel_count(int64_t depth) { return padded_depth(depth) * PANEL; }
 static inline int64_t packed_count(int64_t depth, int64_t columns) {
     return panel_count(depth) * panels_of(columns);
 }

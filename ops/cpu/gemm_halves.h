@@ -44,8 +44,7 @@ static inline void panel_ready(float *panel, int64_t depth) {
 
 /* How many rows of A are taken apart together: 64 KiB, a small part of L2. */
 static inline int64_t ready_rows(int64_t depth) {
-    int64_t rows = READY_FLOATS / (ceil_div(depth, DEPTH_STEP) * DEPTH_STEP);
-    return rows / TILE_BLOCK * TILE_BLOCK;
+    return READY_FLOATS / padded_depth(depth) / TILE_BLOCK * TILE_BLOCK;
 }
 
 /* Sixteen rows of one step, taken apart, of an A that lies transposed in memory. */
@@ -67,9 +66,9 @@ static inline void transpose_halves(const gemm_a *a, int rows, int64_t depth, fl
     }
 }
 
-/* Takes `rows` rows of A apart into buffer, in rows of `depth` rounded up to whole steps. */
+/* Takes `rows` rows of A apart into buffer, in rows of padded_depth(depth). */
 static inline gemm_a gemm_ready(gemm_a a, int64_t rows, int64_t depth, float *buffer) {
-    int64_t padded = ceil_div(depth, DEPTH_STEP) * DEPTH_STEP;
+    int64_t padded = padded_depth(depth);
     if (a.ready) return a;
     for (int64_t i = 0; a.step > 1 && i < rows; i += TILE_SIDE)
         for (int64_t k = 0; k < depth; k += DEPTH_STEP) {

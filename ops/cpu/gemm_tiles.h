@@ -1,16 +1,16 @@
 /* gemm_tiles.h: the inner part of the matrix product (gemm.h) on tiles (tiles.h).
  *
  * A block is 32 rows by one panel of 32 columns: 2 x 2 tiles of sums, and of the four tiles left
- * two each for A and B. A step loads four tiles for four products, 32 cycles of loads under 64 of
- * the matrix unit.
+ * two each for A and B. A step loads four tiles for four products: by the instructions' rates, 32
+ * cycles of loads under 64 of the matrix unit.
  *
- * Next to the products what follows them is what costs: bias, SiLU and rounding of 64 vectors take
- * 500 cycles, the products of 160 channels 320. The sums therefore go through two buffers, so that
- * the matrix unit works on one block while the vector units finish the one before.
+ * The products of 160 channels are 320 cycles a block, and SiLU alone of its 64 vectors is more.
+ * The sums therefore go through two buffers, so that the matrix unit can work on one block while
+ * the vector units finish the one before.
  *
  * MG_GEMM_CELLS: A and B are bfloat16. A depth of whole steps needs no blocking: a block reads each
- * number once, and L2 keeps up with that. Rows of A beyond the last are multiplied too and thrown
- * away: up to 31 of them must be readable.
+ * number once. Rows of A beyond the last are multiplied too and thrown away: up to 31 of them must
+ * be readable.
  *
  * MG_GEMM_HALVES: every number is two bfloat16; a step is 16 cells of high halves and 16 of low
  * ones, and three of their four products are made (gemm_halves.h). */
@@ -74,16 +74,6 @@ static __attribute__((noinline)) void tile_block(const gemm_a *a, int64_t rows, 
 
 MG_INLINE void tile_block_finish(const gemm_c *c, int64_t row, int64_t rows, const float *sums,
                                  int columns, bool first, bool last) {
-    bool whole = first && last && columns == PANEL && !c->accumulate && !c->residual && !c->stream;
-    if (whole && c->silu && c->silu_half) { /* an expansion: nothing to be asked per vector */
-        gemm_c plain = {.data = c->data, .row = c->row, .bias = c->bias, .silu = true};
-        plain.silu_half = true;
-        for (int64_t i = 0; i < rows; i++) {
-            v16 sum[] = {v16_load(sums + i * PANEL), v16_load(sums + i * PANEL + V16)};
-            tile_finish_row(&plain, row + i, sum, 2, PANEL, true, true);
-        }
-        return;
-    }
     const int vectors = columns > V16 ? 2 : 1;
     for (int64_t i = 0; i < rows; i++) {
         v16 sum[] = {v16_load(sums + i * PANEL), v16_load(sums + i * PANEL + V16)};

@@ -11,7 +11,7 @@
  *      neither on bands nor on threads.
  *   3. y = d (gate project_w) + project_b (+ x): the gate scales the weights while they are packed,
  *      instead of d, which is 60 times larger.
- * A burst is as many rows as make eight register tiles (112 pixels): rows are adjacent in memory.
+ * A burst is as many rows as make CHUNK_ROWS pixels for the product: rows are adjacent in memory.
  * Compiled with MG_GEMM_HALVES too, for calls that may be relaxed (mg_attr) on a machine with AMX.
  * Bytes moved per image: x, d written and read once, y; unfused, e and d would move six times. */
 #include "ops/cpu/depthwise.h"
@@ -20,7 +20,6 @@
 
 enum { X, EXPAND_W, EXPAND_B, DW_W, DW_B, SE_W1, SE_B1, SE_W2, SE_B2, PROJECT_W, PROJECT_B };
 enum { GROUP = 64, READY = DEPTH_STEP > 1 };
-#define READY_ROW(j) (panel_count((j)->in) / PANEL) /* floats of a row of x made ready */
 
 typedef struct job {
     const mg_op_call *c;
@@ -68,17 +67,17 @@ static job job_of(const mg_op_call *c, int threads) {
 /* Lays the parts out in scratch, each in whole cache lines; returns how many floats they are.
  * scratch NULL: only counts. */
 static int64_t lay_out(job *j, int threads, float *scratch) {
-    int64_t counts[] = {j->expands ? packed_count(j->in, j->wide) : 0,
-                        packed_count(j->wide, j->out),
-                        j->rows * j->columns * j->wide,
-                        j->rows * j->wide,
-                        j->wide,
-                        j->wide,
-                        j->squeezed,
-                        j->squeezed,
-                        threads * ring_floats(j),
-                        READY && j->expands ? (j->height * j->width + ROWS_BEYOND) * READY_ROW(j)
-                                            : 0};
+    int64_t counts[] = {
+        j->expands ? packed_count(j->in, j->wide) : 0,
+        packed_count(j->wide, j->out),
+        j->rows * j->columns * j->wide,
+        j->rows * j->wide,
+        j->wide,
+        j->wide,
+        j->squeezed,
+        j->squeezed,
+        threads * ring_floats(j),
+        READY && j->expands ? (j->height * j->width + ROWS_BEYOND) * padded_depth(j->in) : 0};
     float **parts[] = {&j->packed_expand, &j->packed_project, &j->d, &j->row_sums,
                        &j->mean,          &j->gate,           &j->u, &j->h,
                        &j->rings,         &j->ready};
@@ -129,8 +128,8 @@ static void ring_fill(ring *r, int64_t last) {
                     .silu_half = j->c->attr.relaxed};
         gemm_a x = {j->x + r->next * j->width * j->in, j->in, 1, .ready = false};
         if (READY)
-            x = (gemm_a){j->ready + r->next * j->width * READY_ROW(j), READY_ROW(j), 1,
-                         .ready = true};
+            x = (gemm_a){j->ready + r->next * j->width * padded_depth(j->in), padded_depth(j->in),
+                         1, .ready = true};
         gemm_rows(x, rows * j->width, j->packed_expand + r->channel / PANEL * panel_count(j->in),
                   j->in, r->channels, 0, panels_of(r->channels), e);
         r->next += rows;
@@ -241,7 +240,7 @@ static void ready_row(void *arg, int64_t row, int thread) {
     (void)thread;
     const job *j = arg;
     gemm_ready((gemm_a){j->x + row * j->width * j->in, j->in, 1, .ready = false}, j->width, j->in,
-               j->ready + row * j->width * READY_ROW(j));
+               j->ready + row * j->width * padded_depth(j->in));
 }
 
 static void forward(const mg_op_call *c) {

@@ -16,7 +16,7 @@ static block block_of(const job *j, int64_t number) {
 }
 
 static float *ready_row(const job *j, int64_t row) {
-    return j->ready + row * (panel_count(j->out) / PANEL);
+    return j->ready + row * (padded_depth(j->out));
 }
 
 static void pack_w_transposed(void *arg, int64_t panel, int thread) {
@@ -46,8 +46,7 @@ static void pack_dy(void *arg, int64_t number, int thread) {
 /* dz of one block and slab into a tile; meanwhile the slab of x, needed next, is fetched. */
 static void make_dz(const job *j, const block *b, int64_t ch, int64_t width, float *tile) {
     gemm_a dy = {(const float *)j->c->dy + b->first * j->out, j->out, 1, .ready = false};
-    if (j->ready)
-        dy = (gemm_a){ready_row(j, b->first), panel_count(j->out) / PANEL, 1, .ready = true};
+    if (j->ready) dy = (gemm_a){ready_row(j, b->first), padded_depth(j->out), 1, .ready = true};
     for (int64_t r = 0; r < b->rows; r++)
         for (int64_t i = 0; i < width; i += V16)
             __builtin_prefetch(j->n.x + (b->first + r) * j->channels + ch + i, 0, 2);
@@ -208,7 +207,7 @@ static int64_t backward_parts(const job *j, int threads, int64_t *part) {
     part[5] = 2 * j->channels + gate_gradient_floats(j->images, j->channels, j->squeezed);
     part[6] = dz_apart(j->c) ? j->n.rows * j->channels : 0;
     part[7] = j->c->dx[W] ? all * packed_count(BLOCK_ROWS, j->out) : 0;
-    part[8] = DEPTH_STEP > 1 ? (j->n.rows + ROWS_BEYOND) * (panel_count(j->out) / PANEL) : 0;
+    part[8] = DEPTH_STEP > 1 ? (j->n.rows + ROWS_BEYOND) * (padded_depth(j->out)) : 0;
     int64_t total = 0;
     for (int i = 0; i < BACKWARD_PARTS; i++) total += part[i];
     return total;

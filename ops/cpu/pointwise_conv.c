@@ -103,7 +103,7 @@ static void backward_x(const mg_op_call *c) {
  * sums start from zero and are then added to the partial matrix, which also keeps the rounding
  * error of a sum over 100,000 rows small. */
 #if defined(MG_GEMM_HALVES)
-enum { ROW_BLOCK = 128, SLAB = 256 }; /* taking panels of dy apart costs more than packing them */
+enum { ROW_BLOCK = 128, SLAB = 256 }; /* fewer slabs: panels of dy are taken apart for each */
 #else
 enum { ROW_BLOCK = 128, SLAB = 56 };
 #endif

@@ -11,7 +11,7 @@
  *
  * Every thread configures its tiles with tiles_begin() and gives them up with tiles_end(), so that
  * the system need not save 8 KiB more whenever it switches threads. The process has asked the
- * kernel for the unit before (dispatch.c).
+ * kernel for the unit before (bf16_units.c).
  *
  * Compiled without AMX, the same macros are loops in C: so its kernels are tested everywhere, and
  * where there is AMX both must give the same bits. Rounding as the manual has it: products of even
@@ -65,15 +65,15 @@ static void tile_load(tile_rows t, const float *from, size_t row_bytes) {
 static void tile_store(tile_rows t, float *to, size_t row_bytes) {
     for (int m = 0; m < TILE_SIDE; m++) memcpy((char *)to + (size_t)m * row_bytes, t[m], 64);
 }
-/* Half h of a cell as a float; of a denormal nothing is left. */
-static float tile_half(float cell, int h) {
-    uint32_t u = bf16_cell(cell);
-    u = h ? u & 0xffff0000u : u << 16;
-    return bf16_float(u & 0x7f800000u ? u : u & 0x80000000u);
-}
+/* Of a denormal nothing but its sign is left. */
 static float tile_flushed(float a) {
     uint32_t u = bf16_cell(a);
     return bf16_float(u & 0x7f800000u ? u : u & 0x80000000u);
+}
+/* Half h of a cell as a float. */
+static float tile_half(float cell, int h) {
+    uint32_t u = bf16_cell(cell);
+    return tile_flushed(bf16_float(h ? u & 0xffff0000u : u << 16));
 }
 static void tile_dot(tile_rows c, tile_rows a, tile_rows b) {
     for (int m = 0; m < TILE_SIDE; m++)
