@@ -30,9 +30,9 @@
 /* PANEL: columns of a panel. CHUNK_ROWS: rows that are worked on together. DEPTH_STEP: the depth is
  * padded with zeros to a multiple. DEPTH_BLOCK: sums of so many steps are added to C. READY_FLOATS:
  * of a buffer for gemm_ready. ROWS_BEYOND: so many rows after the last of A, made ready, are read
- * for nothing. */
+ * for nothing. READS_AHEAD: A is read in place, so its rows are always asked for ahead. */
 #if defined(MG_TILES)
-enum { TILE_VECTORS = 2, CHUNK_ROWS = 128 };
+enum { TILE_VECTORS = 2, CHUNK_ROWS = 128, READS_AHEAD = false };
 #if defined(MG_GEMM_CELLS)
 enum { DEPTH_STEP = 16, DEPTH_BLOCK = 1 << 24, READY_FLOATS = 1, ROWS_BEYOND = 31 };
 #else
@@ -45,6 +45,7 @@ enum { TILE_VECTORS = 2 };
 enum { TILE_VECTORS = 1 };
 #endif
 enum { CHUNK_ROWS = 112, DEPTH_STEP = 1, DEPTH_BLOCK = 256, READY_FLOATS = 1, ROWS_BEYOND = 0 };
+enum { READS_AHEAD = true };
 #endif
 enum { PANEL = TILE_VECTORS * V16 };
 
@@ -61,7 +62,8 @@ static inline const mg_kernels *kernels_by_halves(const mg_op_call *c, mg_bf16_k
 typedef struct gemm_a {
     const float *data;
     int64_t row, step;
-    bool ahead; /* prefetch the rows of the next tile: set for the first panel that meets them */
+    bool ahead; /* prefetch the rows of the next tile: set for the first panel that meets them;
+                   for gemm_rows: A ready lies in memory, not in cache */
     bool ready; /* gemm_ready has been here */
 } gemm_a;
 
@@ -163,6 +165,9 @@ MG_INLINE void tile_finish_row(const gemm_c *c, int64_t row, const v16 *sums, in
 /* Nothing to make ready: panels and rows are used as they are. */
 static inline void panel_ready(float *panel, int64_t depth) { (void)panel, (void)depth; }
 static inline int64_t ready_rows(int64_t depth) { return (void)depth, INT64_MAX; }
+static inline void ready_line(const float *from, int64_t depth, float *to, bool stream) {
+    (void)from, (void)depth, (void)to, (void)stream;
+}
 static inline gemm_a gemm_ready(gemm_a a, int64_t rows, int64_t depth, float *buffer) {
     return (void)rows, (void)depth, (void)buffer, a;
 }
@@ -188,10 +193,10 @@ static inline void gemm_rows(gemm_a a, int64_t rows, const float *packed, int64_
         int64_t steps = min64(block, depth - k), count = min64(rows, ready_rows(steps));
         for (int64_t row = 0; row < rows; row += count) {
             gemm_a ready = gemm_ready(
-                (gemm_a){a.data + row * a.row + k * a.step, a.row, a.step, false, a.ready},
+                (gemm_a){a.data + row * a.row + k * a.step, a.row, a.step, .ready = a.ready},
                 min64(count, rows - row), steps, buffer);
             for (int64_t p = panel; p < panel_end; p++) {
-                ready.ahead = p == panel && a.step == 1;
+                ready.ahead = p == panel && (READS_AHEAD ? a.step == 1 : a.ahead);
                 gemm_panel(ready, min64(count, rows - row),
                            packed + p * panel_count(depth) + k * PANEL, steps,
                            gemm_c_at(c, row, p * PANEL), (int)min64(PANEL, columns - p * PANEL),

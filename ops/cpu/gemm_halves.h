@@ -16,10 +16,21 @@
 
 /* A step of one row: sixteen cells of high halves, sixteen of low ones. Halves are cut off, not
  * rounded: that takes fewer instructions, and the other half makes up for it. */
-MG_INLINE void store_halves(v16 a, v16 b, float *to) {
+MG_INLINE void store_halves(v16 a, v16 b, float *to, bool stream) {
     v16 high_a = v16_cut_half(a), high_b = v16_cut_half(b);
-    v16_store(to, v16_halves(high_a, high_b));
-    v16_store(to + TILE_SIDE, v16_halves(v16_sub(a, high_a), v16_sub(b, high_b)));
+    v16_put(stream, to, v16_halves(high_a, high_b), V16);
+    v16_put(stream, to + TILE_SIDE, v16_halves(v16_sub(a, high_a), v16_sub(b, high_b)), V16);
+}
+
+/* A row of A taken apart, padded to whole steps. */
+static inline void ready_line(const float *from, int64_t depth, float *to, bool stream) {
+    int64_t k = 0;
+    for (; k + DEPTH_STEP <= depth; k += DEPTH_STEP)
+        store_halves(v16_load(from + k), v16_load(from + k + V16), to + k, stream);
+    int left = (int)(depth - k);
+    if (left > V16)
+        store_halves(v16_load(from + k), v16_load_n(from + k + V16, left - V16), to + k, stream);
+    else if (left > 0) store_halves(v16_load_n(from + k, left), v16_zero(), to + k, stream);
 }
 
 /* Takes a packed panel apart in place, zero-padded to whole steps. */
@@ -77,17 +88,8 @@ static inline gemm_a gemm_ready(gemm_a a, int64_t rows, int64_t depth, float *bu
                              buffer + i * padded + k, padded);
         }
     if (a.step > 1) return (gemm_a){buffer, padded, 1, .ready = true};
-    for (int64_t i = 0; i < rows; i++) {
-        const float *from = a.data + i * a.row;
-        float *to = buffer + i * padded;
-        int64_t k = 0;
-        for (; k + DEPTH_STEP <= depth; k += DEPTH_STEP)
-            store_halves(v16_load(from + k), v16_load(from + k + V16), to + k);
-        int left = (int)(depth - k);
-        if (left > V16)
-            store_halves(v16_load(from + k), v16_load_n(from + k + V16, left - V16), to + k);
-        else if (left > 0) store_halves(v16_load_n(from + k, left), v16_zero(), to + k);
-    }
+    for (int64_t i = 0; i < rows; i++)
+        ready_line(a.data + i * a.row, depth, buffer + i * padded, false);
     return (gemm_a){buffer, padded, 1, .ready = true};
 }
 

@@ -12,7 +12,9 @@
  *   3. y = d (gate project_w) + project_b (+ x): the gate scales the weights while they are packed,
  *      instead of d, which is 60 times larger.
  * A burst is as many rows as make CHUNK_ROWS pixels for the product: rows are adjacent in memory.
- * Compiled with MG_GEMM_HALVES too, for calls that may be relaxed (mg_attr) on a machine with AMX.
+ * Compiled with MG_GEMM_HALVES too, for calls that may be relaxed (mg_attr) on a machine with AMX;
+ * x and d are then made ready for the products where they are in cache, d row by row; but with few
+ * channels that would make d larger, so that it is left as it is.
  * Bytes moved per image: x, d written and read once, y; unfused, e and d would move six times. */
 #include "ops/cpu/depthwise.h"
 #include "ops/cpu/gate.h"
@@ -31,10 +33,14 @@ typedef struct job {
     bool expands;
     gemm_split split; /* of the projection */
     bool streams;     /* d */
+    bool ready_d;     /* d is made ready where it is made */
+    int64_t d_row;    /* floats of a pixel of it */
     float *packed_expand, *packed_project, *d, *row_sums, *mean, *gate, *u, *h, *rings;
-    float *ready; /* x as the product by halves reads it, or of no size */
+    float *ready; /* x made ready, or of no size */
+    float *lines; /* per thread: one row of one group of d before it is made ready, or of no size */
 } job;
 
+static int64_t line_floats(const job *j) { return j->ready_d ? j->columns * GROUP : 0; }
 static int64_t ring_floats(const job *j) {
     return j->expands ? j->ring_rows * j->width * GROUP : 0;
 }
@@ -60,6 +66,9 @@ static job job_of(const mg_op_call *c, int threads) {
     j.groups = ceil_div(j.wide, GROUP);
     int64_t wanted = ceil_div(4 * threads, j.groups), most = ceil_div(j.rows, 16);
     j.bands = min64(wanted, most);
+    /* Zeros in steps that are not full are written and read too: at most an eighth. */
+    j.ready_d = READY && 8 * padded_depth(j.wide) <= 9 * j.wide;
+    j.d_row = j.ready_d ? padded_depth(j.wide) : j.wide;
     j.split = gemm_split_of(j.rows * j.columns, j.out);
     return j;
 }
@@ -70,17 +79,18 @@ static int64_t lay_out(job *j, int threads, float *scratch) {
     int64_t counts[] = {
         j->expands ? packed_count(j->in, j->wide) : 0,
         packed_count(j->wide, j->out),
-        j->rows * j->columns * j->wide,
+        (j->rows * j->columns + ROWS_BEYOND) * j->d_row,
         j->rows * j->wide,
         j->wide,
         j->wide,
         j->squeezed,
         j->squeezed,
         threads * ring_floats(j),
-        READY && j->expands ? (j->height * j->width + ROWS_BEYOND) * padded_depth(j->in) : 0};
-    float **parts[] = {&j->packed_expand, &j->packed_project, &j->d, &j->row_sums,
-                       &j->mean,          &j->gate,           &j->u, &j->h,
-                       &j->rings,         &j->ready};
+        READY && j->expands ? (j->height * j->width + ROWS_BEYOND) * padded_depth(j->in) : 0,
+        threads * line_floats(j)};
+    float **parts[] = {&j->packed_expand, &j->packed_project, &j->d,    &j->row_sums,
+                       &j->mean,          &j->gate,           &j->u,    &j->h,
+                       &j->rings,         &j->ready,          &j->lines};
     int64_t total = 0;
     for (int i = 0; i < MG_COUNT(counts); i++) {
         if (scratch) *parts[i] = scratch + total;
@@ -136,8 +146,10 @@ static void ring_fill(ring *r, int64_t last) {
     }
 }
 
-static void depthwise_rows_of(const job *j, ring *r, int64_t i) {
+/* Row i of d, one group; line: room for it before it is made ready. */
+static void depthwise_rows_of(const job *j, ring *r, int64_t i, float *line) {
     const float *rows[MG_MAX_KERNEL];
+    float *d = j->d + i * j->columns * j->d_row + r->channel;
     int64_t first = i * j->stride - j->top;
     if (j->expands) ring_fill(r, min64(first + j->kernel, r->limit) - 1);
     for (int a = 0; a < j->kernel; a++) {
@@ -151,7 +163,7 @@ static void depthwise_rows_of(const job *j, ring *r, int64_t i) {
                          .channels = r->channels,
                          .x_step = j->expands ? GROUP : j->in,
                          .w_step = j->wide,
-                         .y_step = j->wide,
+                         .y_step = j->ready_d ? GROUP : j->d_row,
                          .left = j->left,
                          .kernel_rows = j->kernel,
                          .kernel = j->kernel,
@@ -160,11 +172,13 @@ static void depthwise_rows_of(const job *j, ring *r, int64_t i) {
                          .bias = (const float *)j->c->x[DW_B] + r->channel,
                          .silu = true,
                          .silu_half = j->c->attr.relaxed,
-                         .stream = j->streams,
-                         .y = j->d + i * j->columns * j->wide + r->channel,
+                         .stream = j->streams && !j->ready_d,
+                         .y = j->ready_d ? line : d,
                          .sums = j->row_sums + i * j->wide + r->channel};
     memset(row.sums, 0, (size_t)r->channels * sizeof *row.sums);
     depthwise_row_run(&row);
+    for (int64_t pixel = 0; j->ready_d && pixel < j->columns; pixel++)
+        ready_line(line + pixel * GROUP, r->channels, d + pixel * j->d_row, j->streams);
 }
 
 static void expand_piece(void *arg, int64_t piece, int thread) {
@@ -181,7 +195,8 @@ static void expand_piece(void *arg, int64_t piece, int thread) {
               .channels = min64(GROUP, j->wide - channel)};
     r.next = r.base;
     tiles_begin();
-    for (int64_t i = begin; i < end; i++) depthwise_rows_of(j, &r, i);
+    for (int64_t i = begin; i < end; i++)
+        depthwise_rows_of(j, &r, i, j->lines + thread * line_floats(j));
     tiles_end();
     if (j->streams) stream_end();
 }
@@ -223,8 +238,8 @@ static void project_piece(void *arg, int64_t piece, int thread) {
                   .bias = j->c->x[PROJECT_B],
                   .residual = j->c->attr.residual ? j->x : NULL};
     tiles_begin();
-    gemm_piece(&j->split, piece, (gemm_a){j->d, j->wide, 1, .ready = false}, j->rows * j->columns,
-               j->packed_project, j->wide, j->out, out);
+    gemm_a d = {j->d, j->d_row, 1, .ahead = j->ready_d, .ready = j->ready_d};
+    gemm_piece(&j->split, piece, d, j->rows * j->columns, j->packed_project, j->wide, j->out, out);
     tiles_end();
 }
 
@@ -236,7 +251,7 @@ static void pack_expand(void *arg, int64_t panel, int thread) {
     panel_ready(packed, j->in);
 }
 
-static void ready_row(void *arg, int64_t row, int thread) {
+static void ready_x(void *arg, int64_t row, int thread) {
     (void)thread;
     const job *j = arg;
     gemm_ready((gemm_a){j->x + row * j->width * j->in, j->in, 1, .ready = false}, j->width, j->in,
@@ -251,13 +266,13 @@ static void forward(const mg_op_call *c) {
     }
     job j = job_of(c, mg_pool_threads(c->pool));
     lay_out(&j, mg_pool_threads(c->pool), c->scratch);
-    j.streams = stream_wanted(j.d, j.wide, j.rows * j.columns * j.wide);
+    j.streams = stream_wanted(j.d, j.d_row, j.rows * j.columns * j.d_row);
     gate_weights w = {c->x[SE_W1], c->x[SE_B1], c->x[SE_W2], c->x[SE_B2], j.wide, j.squeezed};
     if (j.expands) mg_parallel_for(c->pool, panels_of(j.wide), pack_expand, &j);
     for (int64_t n = 0; n < c->x_shape[X].dim[0]; n++) {
         j.x = (const float *)c->x[X] + n * j.height * j.width * j.in;
         j.y = (float *)c->y + n * j.rows * j.columns * j.out;
-        if (READY && j.expands) mg_parallel_for(c->pool, j.height, ready_row, &j);
+        if (READY && j.expands) mg_parallel_for(c->pool, j.height, ready_x, &j);
         mg_parallel_for(c->pool, j.groups * j.bands, expand_piece, &j);
         mg_parallel_for(c->pool, j.groups, mean_group, &j);
         gate_forward(&w, j.mean, j.u, j.h, j.gate);
