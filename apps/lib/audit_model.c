@@ -217,8 +217,12 @@ static mg_status report(const bench *b, const mg_machine *m, double forward_rss,
              m->threads, m->threads > 1 ? "s" : "", m->isa, unit ? " + " : "", unit ? unit : "");
     printf("%s: %s, median of %lld\n", title,
            o->train ? "training step" : "forward, batch norm folded", (long long)o->runs);
-    printf("%s: peak %.1f GFLOP/s (f32 FMA), copy %.1f GB/s (read + write)\n\n", m->processor,
+    printf("%s: peak %.1f GFLOP/s (f32 FMA), copy %.1f GB/s (read + write)\n", m->processor,
            m->flops * 1e-9, m->bytes * 1e-9);
+    /* The roof is of f32 on purpose: so the lines of both precisions compare. */
+    bool faster = unit && mg_cpu_bf16_unit() >= MG_BF16_AVX512;
+    if (faster) printf("roof and peak_share are of f32; products in bfloat16 may exceed them\n");
+    printf("\n");
     print_layers(p, m, o->train);
     mg_memory_report(b->ctx, memory, sizeof memory);
     printf("\nmemory %s\n", memory);
