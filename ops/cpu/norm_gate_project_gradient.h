@@ -15,9 +15,7 @@ static block block_of(const job *j, int64_t number) {
     return (block){image, image * j->pixels + at, min64(BLOCK_ROWS, j->pixels - at)};
 }
 
-static float *ready_row(const job *j, int64_t row) {
-    return j->ready + row * (padded_depth(j->out));
-}
+static float *ready_row(const job *j, int64_t row) { return j->ready + row * padded_depth(j->out); }
 
 static void pack_w_transposed(void *arg, int64_t panel, int thread) {
     (void)thread;
@@ -207,7 +205,7 @@ static int64_t backward_parts(const job *j, int threads, int64_t *part) {
     part[5] = 2 * j->channels + gate_gradient_floats(j->images, j->channels, j->squeezed);
     part[6] = dz_apart(j->c) ? j->n.rows * j->channels : 0;
     part[7] = j->c->dx[W] ? all * packed_count(BLOCK_ROWS, j->out) : 0;
-    part[8] = DEPTH_STEP > 1 ? (j->n.rows + ROWS_BEYOND) * (padded_depth(j->out)) : 0;
+    part[8] = DEPTH_STEP > 1 ? (j->n.rows + ROWS_BEYOND) * padded_depth(j->out) : 0;
     int64_t total = 0;
     for (int i = 0; i < BACKWARD_PARTS; i++) total += part[i];
     return total;
