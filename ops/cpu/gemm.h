@@ -131,6 +131,15 @@ static inline void add_panel_rows(const float *panel, int64_t rows, float *sums,
 
 /* --- what is done with the sums --------------------------------------------------------------- */
 
+/* C from row `row` and column `column` on. */
+static inline gemm_c gemm_c_at(gemm_c c, int64_t row, int64_t column) {
+    if (c.half) c.half += row * c.row + column;
+    else c.data += row * c.row + column;
+    if (c.bias) c.bias += column;
+    if (c.residual) c.residual += row * c.row + column;
+    return c;
+}
+
 /* Adds bias, C, residual and activation to the sums of one row and stores `columns` of them. */
 MG_INLINE void tile_finish_row(const gemm_c *c, int64_t row, const v16 *sums, int vectors,
                                int columns, bool first, bool last) {
@@ -174,15 +183,6 @@ static inline gemm_a gemm_ready(gemm_a a, int64_t rows, int64_t depth, float *bu
 #endif
 
 /* --- all of it -------------------------------------------------------------------------------- */
-
-/* C from row `row` and column `column` on. */
-static inline gemm_c gemm_c_at(gemm_c c, int64_t row, int64_t column) {
-    if (c.half) c.half += row * c.row + column;
-    else c.data += row * c.row + column;
-    if (c.bias) c.bias += column;
-    if (c.residual) c.residual += row * c.row + column;
-    return c;
-}
 
 /* C = A B for one chunk of rows and the panels [panel, panel_end) of packed B. */
 static inline void gemm_rows(gemm_a a, int64_t rows, const float *packed, int64_t depth,
