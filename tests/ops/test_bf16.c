@@ -70,23 +70,31 @@ static double largest_difference(const mg_trial *a, const mg_trial *b) {
     return most;
 }
 
-/* More channels than a depth block and than a panel, for which mbconv's own cases are too small, and
- * a last group of channels that ends within a step of the depth. */
-static const mg_case deep = {
-    .name = "deep",
-    .attr = {.kernel = 3, .stride = 1, .residual = true},
-    .inputs = 11,
-    .shape = {MG_SHAPE(1, 4, 5, 272), MG_SHAPE(272, 276), MG_SHAPE(276), MG_SHAPE(3, 3, 276),
-              MG_SHAPE(276), MG_SHAPE(276, 8), MG_SHAPE(8), MG_SHAPE(8, 276), MG_SHAPE(276),
-              MG_SHAPE(276, 272), MG_SHAPE(272)},
+/* mbconv's own cases have few channels, too few to go by halves. Deep: more than a depth block and
+ * than a panel, and a last group of channels that ends within a step of the depth. Uneven: strides,
+ * no residual, and nothing a multiple of anything. */
+static const mg_case wide[] = {
+    {.name = "deep",
+     .attr = {.kernel = 3, .stride = 1, .residual = true},
+     .inputs = 11,
+     .shape = {MG_SHAPE(1, 4, 5, 272), MG_SHAPE(272, 276), MG_SHAPE(276), MG_SHAPE(3, 3, 276),
+               MG_SHAPE(276), MG_SHAPE(276, 8), MG_SHAPE(8), MG_SHAPE(8, 276), MG_SHAPE(276),
+               MG_SHAPE(276, 272), MG_SHAPE(272)}},
+    {.name = "uneven",
+     .attr = {.kernel = 5, .stride = 2},
+     .inputs = 11,
+     .shape = {MG_SHAPE(2, 9, 7, 37), MG_SHAPE(37, 75), MG_SHAPE(75), MG_SHAPE(5, 5, 75),
+               MG_SHAPE(75), MG_SHAPE(75, 3), MG_SHAPE(3), MG_SHAPE(3, 75), MG_SHAPE(75),
+               MG_SHAPE(75, 41), MG_SHAPE(41)}},
 };
 
-/* Case k of an op, the deep one after mbconv's own; false beyond the last. */
+/* Case k of an op, the wide ones after mbconv's own; false beyond the last. */
 static bool case_of(mg_op_id id, int k, mg_case *c) {
     const mg_op *op = mg_op_get(id, MG_F32);
-    if (k < op->case_count) *c = op->cases[k];
-    else *c = deep;
-    return k < op->case_count + (id == MG_OP_mbconv);
+    int more = id == MG_OP_mbconv ? MG_COUNT(wide) : 0;
+    if (k >= op->case_count + more) return false;
+    *c = k < op->case_count ? op->cases[k] : wide[k - op->case_count];
+    return true;
 }
 
 /* Checks all cases of an op whose inputs `mask` are rounded before the product; `bound` times the
@@ -157,10 +165,9 @@ static void check_relaxed(mg_op_id id, mg_case c, mg_pool *pool, mg_device_check
 
 /* Whether the unit's products are other ones than the f32 unit's; leaves the unit in use. */
 static bool differs_from_f32(mg_op_id id, mg_bf16_unit unit) {
-    const mg_op *op = mg_op_get(id, MG_F32);
     bool differs = false;
-    for (int k = 0; k < op->case_count; k++) {
-        mg_case c = op->cases[k];
+    mg_case c;
+    for (int k = 0; case_of(id, k, &c); k++) {
         mg_trial f32, halves;
         c.attr.relaxed = true;
         cr_assert(mg_cpu_use_bf16_unit(MG_BF16_F32));

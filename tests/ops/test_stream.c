@@ -22,8 +22,8 @@ typedef struct layer {
 
 #define IMAGE MG_SHAPE(1, SIDE, SIDE, WIDE)
 #define NORM  IMAGE, MG_SHAPE(WIDE), MG_SHAPE(WIDE), MG_SHAPE(WIDE), MG_SHAPE(WIDE)
-#define MBCONV                                                                                     \
-    MG_SHAPE(1, SIDE, SIDE, 8), MG_SHAPE(8, WIDE), MG_SHAPE(WIDE), MG_SHAPE(3, 3, WIDE),           \
+#define MBCONV(in)                                                                                 \
+    MG_SHAPE(1, SIDE, SIDE, in), MG_SHAPE(in, WIDE), MG_SHAPE(WIDE), MG_SHAPE(3, 3, WIDE),         \
         MG_SHAPE(WIDE), MG_SHAPE(WIDE, 4), MG_SHAPE(4), MG_SHAPE(4, WIDE), MG_SHAPE(WIDE),         \
         MG_SHAPE(WIDE, 8), MG_SHAPE(8)
 #define TRAIN .training = true, .eps = 1e-5, .momentum = 0.1
@@ -42,9 +42,9 @@ static const layer layers[] = {
      {TRAIN},
      10,
      {NORM, MG_SHAPE(WIDE, 4), MG_SHAPE(4), MG_SHAPE(4, WIDE), MG_SHAPE(WIDE), MG_SHAPE(WIDE, 8)}},
-    {"mbconv", {.kernel = 3, .stride = 1}, 11, {MBCONV}},
+    {"mbconv", {.kernel = 3, .stride = 1}, 11, {MBCONV(8)}},
     /* On AMX d is taken apart before it is streamed. */
-    {"mbconv", {.kernel = 3, .stride = 1, .relaxed = true}, 11, {MBCONV}},
+    {"mbconv", {.kernel = 3, .stride = 1, .relaxed = true}, 11, {MBCONV(32)}},
 };
 
 /* A call whose buffers all lie `beside` floats off a cache line. */
