@@ -66,6 +66,8 @@ typedef struct gemm_a {
     bool ahead; /* prefetch the rows of the next tile: set for the first panel that meets them;
                    for gemm_rows: A ready lies in memory, not in cache */
     bool ready; /* gemm_ready has been here */
+    bool
+        rounded; /* ready, as bfloat16 without low halves: 32 numbers in 16 floats (gemm_halves.h) */
 } gemm_a;
 
 /* What happens to finished sums. */
@@ -175,7 +177,7 @@ MG_INLINE void tile_finish_row(const gemm_c *c, int64_t row, const v16 *sums, in
 /* Nothing to make ready: panels and rows are used as they are. */
 static inline void panel_ready(float *panel, int64_t depth) { (void)panel, (void)depth; }
 static inline int64_t ready_rows(int64_t depth) { return (void)depth, INT64_MAX; }
-static inline void ready_line(const float *from, int64_t depth, float *to, bool stream) {
+static inline void round_line(const float *from, int64_t depth, float *to, bool stream) {
     (void)from, (void)depth, (void)to, (void)stream;
 }
 static inline gemm_a gemm_ready(gemm_a a, int64_t rows, int64_t depth, float *buffer) {
@@ -192,10 +194,11 @@ static inline void gemm_rows(gemm_a a, int64_t rows, const float *packed, int64_
     int64_t block = c.half ? depth : DEPTH_BLOCK;
     for (int64_t k = 0; k < depth; k += block) {
         int64_t steps = min64(block, depth - k), count = min64(rows, ready_rows(steps));
+        int64_t at = a.rounded ? k / 2 : k * a.step;
         for (int64_t row = 0; row < rows; row += count) {
-            gemm_a ready = gemm_ready(
-                (gemm_a){a.data + row * a.row + k * a.step, a.row, a.step, .ready = a.ready},
-                min64(count, rows - row), steps, buffer);
+            gemm_a part = a;
+            part.data += row * a.row + at;
+            gemm_a ready = gemm_ready(part, min64(count, rows - row), steps, buffer);
             for (int64_t p = panel; p < panel_end; p++) {
                 ready.ahead = p == panel && (READS_AHEAD ? a.step == 1 : a.ahead);
                 gemm_panel(ready, min64(count, rows - row),

@@ -9,6 +9,9 @@
  * which on AMX is five times that of f32. A step of the depth is 32 numbers: 16 cells of high
  * halves, then 16 of low ones, as many floats as the numbers took. Panels of B are taken apart when
  * they have been packed (panel_ready), blocks of A when they are read (gemm_ready).
+ *
+ * An A that was rounded to bfloat16 in memory (round_line) has no low halves: two products, and half
+ * of the bytes.
  * Source: Henry, Tang & Heinecke 2019 (Leveraging the bfloat16 Artificial Intelligence Datatype For
  * Higher-Precision Computations). */
 #ifndef MG_OPS_CPU_GEMM_HALVES_H
@@ -16,21 +19,35 @@
 
 /* A step of one row: sixteen cells of high halves, sixteen of low ones. Halves are cut off, not
  * rounded: that takes fewer instructions, and the other half makes up for it. */
-MG_INLINE void store_halves(v16 a, v16 b, float *to, bool stream) {
+MG_INLINE void store_halves(v16 a, v16 b, float *to) {
     v16 high_a = v16_cut_half(a), high_b = v16_cut_half(b);
-    v16_put(stream, to, v16_halves(high_a, high_b), V16);
-    v16_put(stream, to + TILE_SIDE, v16_halves(v16_sub(a, high_a), v16_sub(b, high_b)), V16);
+    v16_store(to, v16_halves(high_a, high_b));
+    v16_store(to + TILE_SIDE, v16_halves(v16_sub(a, high_a), v16_sub(b, high_b)));
+}
+
+/* Step k of a row of `depth` numbers, zeros beyond. */
+MG_INLINE void load_step(const float *from, int64_t k, int64_t depth, v16 step[2]) {
+    int left = (int)min64(depth - k, DEPTH_STEP);
+    step[0] = v16_load_some(from + k, left < V16 ? left : V16);
+    step[1] = left > V16 ? v16_load_some(from + k + V16, left - V16) : v16_zero();
 }
 
 /* A row of A taken apart, padded to whole steps. */
-static inline void ready_line(const float *from, int64_t depth, float *to, bool stream) {
-    int64_t k = 0;
-    for (; k + DEPTH_STEP <= depth; k += DEPTH_STEP)
-        store_halves(v16_load(from + k), v16_load(from + k + V16), to + k, stream);
-    int left = (int)(depth - k);
-    if (left > V16)
-        store_halves(v16_load(from + k), v16_load_n(from + k + V16, left - V16), to + k, stream);
-    else if (left > 0) store_halves(v16_load_n(from + k, left), v16_zero(), to + k, stream);
+static inline void ready_line(const float *from, int64_t depth, float *to) {
+    for (int64_t k = 0; k < depth; k += DEPTH_STEP) {
+        v16 step[2];
+        load_step(from, k, depth, step);
+        store_halves(step[0], step[1], to + k);
+    }
+}
+
+/* A row of A rounded to bfloat16 (gemm_a.rounded), padded likewise. */
+static inline void round_line(const float *from, int64_t depth, float *to, bool stream) {
+    for (int64_t k = 0; k < depth; k += DEPTH_STEP) {
+        v16 step[2];
+        load_step(from, k, depth, step);
+        v16_put(stream, to + k / 2, v16_halves(step[0], step[1]), V16);
+    }
 }
 
 /* Takes a packed panel apart in place, zero-padded to whole steps. */
@@ -88,8 +105,7 @@ static inline gemm_a gemm_ready(gemm_a a, int64_t rows, int64_t depth, float *bu
                              buffer + i * padded + k, padded);
         }
     if (a.step > 1) return (gemm_a){buffer, padded, 1, .ready = true};
-    for (int64_t i = 0; i < rows; i++)
-        ready_line(a.data + i * a.row, depth, buffer + i * padded, false);
+    for (int64_t i = 0; i < rows; i++) ready_line(a.data + i * a.row, depth, buffer + i * padded);
     return (gemm_a){buffer, padded, 1, .ready = true};
 }
 

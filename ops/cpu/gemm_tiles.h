@@ -14,7 +14,8 @@
  * be readable.
  *
  * MG_GEMM_HALVES: every number is two bfloat16; a step is 16 cells of high halves and 16 of low
- * ones, and three of their four products are made (gemm_halves.h). */
+ * ones, and three of their four products are made, or the two that an A of high halves alone has
+ * (gemm_halves.h). */
 #ifndef MG_OPS_CPU_GEMM_TILES_H
 #define MG_OPS_CPU_GEMM_TILES_H
 
@@ -22,9 +23,9 @@
 
 enum { TILE_BLOCK = 2 * TILE_SIDE };
 #if defined(MG_GEMM_HALVES)
-enum { PRODUCTS = 3 };
+enum { BY_HALVES = true };
 #else
-enum { PRODUCTS = 1 };
+enum { BY_HALVES = false };
 #endif
 
 /* One product each for the tiles of sums; high: more than 16 rows, broad: more than 16 columns. */
@@ -43,11 +44,11 @@ MG_INLINE void tile_load_b(const bool broad, const float *panel) {
     if (broad) TILE_LOAD(7, panel + TILE_SIDE, PANEL * 4);
 }
 
-/* Asks for the lines of the next block that lie where this step reads. */
-MG_INLINE void prefetch_block(const gemm_a *a, int64_t k) {
+/* Asks for the lines of the next block that lie where this step reads: `floats` from `at` on. */
+MG_INLINE void prefetch_block(const gemm_a *a, int64_t at, int64_t floats) {
     for (int i = 0; i < TILE_BLOCK; i++)
-        for (int64_t line = 0; line < DEPTH_STEP; line += V16)
-            __builtin_prefetch(a->data + (TILE_BLOCK + i) * a->row + k + line, 0, 2);
+        for (int64_t line = 0; line < floats; line += V16)
+            __builtin_prefetch(a->data + (TILE_BLOCK + i) * a->row + at + line, 0, 2);
 }
 
 /* What is left of the block before: rows [row, end) of C, whose sums lie at `sums`. */
@@ -87,29 +88,31 @@ static __attribute__((noinline)) void tile_finish(tile_rest *r, int64_t count) {
 }
 
 /* Sums of one block; meanwhile the rest of the block before is finished, in equal shares. */
-MG_INLINE void tile_products(const bool high, const bool broad, const gemm_a *a, const float *panel,
-                             int64_t depth, float *sums, tile_rest *rest) {
-    const int64_t share = ceil_div(TILE_BLOCK, PRODUCTS * ceil_div(depth, DEPTH_STEP));
+MG_INLINE void tile_products(const bool high, const bool broad, const bool halves, const gemm_a *a,
+                             const float *panel, int64_t depth, float *sums, tile_rest *rest) {
+    const int products = !BY_HALVES ? 1 : halves ? 3 : 2;
+    const int64_t share = ceil_div(TILE_BLOCK, products * ceil_div(depth, DEPTH_STEP));
+    const int64_t a_step = BY_HALVES && !halves ? DEPTH_STEP / 2 : DEPTH_STEP;
     TILE_ZERO(0);
     if (broad) TILE_ZERO(1);
     if (high) TILE_ZERO(2);
     if (high && broad) TILE_ZERO(3);
-    for (int64_t k = 0; k < depth; k += DEPTH_STEP) {
-        if (a->ahead) prefetch_block(a, k);
+    for (int64_t k = 0, at = 0; k < depth; k += DEPTH_STEP, at += a_step) {
+        if (a->ahead) prefetch_block(a, at, a_step);
         tile_load_b(broad, panel + k * PANEL);
-#if defined(MG_GEMM_HALVES)
-        tile_load_a(high, a->data + k + TILE_SIDE, a->row);
+        if (halves) {
+            tile_load_a(high, a->data + at + TILE_SIDE, a->row);
+            tile_dots(high, broad);
+            tile_finish(rest, share);
+        }
+        tile_load_a(high, a->data + at, a->row);
         tile_dots(high, broad);
         tile_finish(rest, share);
-#endif
-        tile_load_a(high, a->data + k, a->row);
-        tile_dots(high, broad);
-        tile_finish(rest, share);
-#if defined(MG_GEMM_HALVES)
-        tile_load_b(broad, panel + (k + TILE_SIDE) * PANEL);
-        tile_dots(high, broad);
-        tile_finish(rest, share);
-#endif
+        if (BY_HALVES) {
+            tile_load_b(broad, panel + (k + TILE_SIDE) * PANEL);
+            tile_dots(high, broad);
+            tile_finish(rest, share);
+        }
     }
     TILE_STORE(0, sums, PANEL * 4);
     if (broad) TILE_STORE(1, sums + TILE_SIDE, PANEL * 4);
@@ -117,14 +120,20 @@ MG_INLINE void tile_products(const bool high, const bool broad, const gemm_a *a,
     if (high && broad) TILE_STORE(3, sums + TILE_SIDE * PANEL + TILE_SIDE, PANEL * 4);
 }
 
+MG_INLINE void tile_shape(const bool halves, const gemm_a *a, int64_t rows, const float *panel,
+                          int64_t depth, int columns, float *sums, tile_rest *rest) {
+    bool high = rows > TILE_SIDE, broad = columns > TILE_SIDE;
+    if (high && broad) tile_products(true, true, halves, a, panel, depth, sums, rest);
+    else if (high) tile_products(true, false, halves, a, panel, depth, sums, rest);
+    else if (broad) tile_products(false, true, halves, a, panel, depth, sums, rest);
+    else tile_products(false, false, halves, a, panel, depth, sums, rest);
+}
+
 static __attribute__((noinline)) void tile_block(const gemm_a *a, int64_t rows, const float *panel,
                                                  int64_t depth, int columns, float *sums,
                                                  tile_rest *rest) {
-    bool high = rows > TILE_SIDE, broad = columns > TILE_SIDE;
-    if (high && broad) tile_products(true, true, a, panel, depth, sums, rest);
-    else if (high) tile_products(true, false, a, panel, depth, sums, rest);
-    else if (broad) tile_products(false, true, a, panel, depth, sums, rest);
-    else tile_products(false, false, a, panel, depth, sums, rest);
+    if (BY_HALVES && !a->rounded) tile_shape(true, a, rows, panel, depth, columns, sums, rest);
+    else tile_shape(false, a, rows, panel, depth, columns, sums, rest);
 }
 
 /* All rows of one panel and one depth block. */

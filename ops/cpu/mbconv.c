@@ -12,9 +12,10 @@
  *   3. y = d (gate project_w) + project_b (+ x): the gate scales the weights while they are packed,
  *      instead of d, which is 60 times larger.
  * A burst is as many rows as make CHUNK_ROWS pixels for the product: rows are adjacent in memory.
- * Compiled with MG_GEMM_HALVES too, for calls that may be relaxed (mg_attr) on a machine with AMX;
- * x and d are then made ready for the products where they are in cache, d row by row; but with few
- * channels that would make d larger, so that it is left as it is.
+ * Compiled with MG_GEMM_HALVES too, for calls that may be relaxed (mg_attr) on a machine with AMX.
+ * x is then taken apart beforehand, and d, most of the bytes of a block, is kept in bfloat16, rounded
+ * row by row where it is made; its means are those of before. That one rounding moves a trained
+ * network's logits no more than the rest does, as it is averaged over many channels.
  * Bytes moved per image: x, d written and read once, y; unfused, e and d would move six times. */
 #include "ops/cpu/depthwise.h"
 #include "ops/cpu/gate.h"
@@ -33,14 +34,13 @@ typedef struct job {
     bool expands;
     gemm_split split; /* of the projection */
     bool streams;     /* d */
-    bool ready_d;     /* d is made ready where it is made */
     int64_t d_row;    /* floats of a pixel of it */
     float *packed_expand, *packed_project, *d, *row_sums, *mean, *gate, *u, *h, *rings;
     float *ready; /* x made ready, or of no size */
-    float *lines; /* per thread: one row of one group of d before it is made ready, or of no size */
+    float *lines; /* per thread: one row of one group of d before it is rounded, or of no size */
 } job;
 
-static int64_t line_floats(const job *j) { return j->ready_d ? j->columns * GROUP : 0; }
+static int64_t line_floats(const job *j) { return READY ? j->columns * GROUP : 0; }
 static int64_t ring_floats(const job *j) {
     return j->expands ? j->ring_rows * j->width * GROUP : 0;
 }
@@ -66,9 +66,7 @@ static job job_of(const mg_op_call *c, int threads) {
     j.groups = ceil_div(j.wide, GROUP);
     int64_t wanted = ceil_div(4 * threads, j.groups), most = ceil_div(j.rows, 16);
     j.bands = min64(wanted, most);
-    /* Zeros in steps that are not full are written and read too: at most an eighth. */
-    j.ready_d = READY && 8 * padded_depth(j.wide) <= 9 * j.wide;
-    j.d_row = j.ready_d ? padded_depth(j.wide) : j.wide;
+    j.d_row = READY ? padded_depth(j.wide) / 2 : j.wide;
     j.split = gemm_split_of(j.rows * j.columns, j.out);
     return j;
 }
@@ -148,10 +146,10 @@ static void ring_fill(ring *r, int64_t last) {
     }
 }
 
-/* Row i of d, one group; line: room for it before it is made ready. */
+/* Row i of d, one group; line: room for it before it is rounded. */
 static void depthwise_rows_of(const job *j, ring *r, int64_t i, float *line) {
     const float *rows[MG_MAX_KERNEL];
-    float *d = j->d + i * j->columns * j->d_row + r->channel;
+    float *d = j->d + i * j->columns * j->d_row + (READY ? r->channel / 2 : r->channel);
     int64_t first = i * j->stride - j->top;
     if (j->expands) ring_fill(r, min64(first + j->kernel, r->limit) - 1);
     for (int a = 0; a < j->kernel; a++) {
@@ -165,7 +163,7 @@ static void depthwise_rows_of(const job *j, ring *r, int64_t i, float *line) {
                          .channels = r->channels,
                          .x_step = j->expands ? GROUP : j->in,
                          .w_step = j->wide,
-                         .y_step = j->ready_d ? GROUP : j->d_row,
+                         .y_step = READY ? GROUP : j->d_row,
                          .left = j->left,
                          .kernel_rows = j->kernel,
                          .kernel = j->kernel,
@@ -174,13 +172,13 @@ static void depthwise_rows_of(const job *j, ring *r, int64_t i, float *line) {
                          .bias = (const float *)j->c->x[DW_B] + r->channel,
                          .silu = true,
                          .silu_half = j->c->attr.relaxed,
-                         .stream = j->streams && !j->ready_d,
-                         .y = j->ready_d ? line : d,
+                         .stream = j->streams && !READY,
+                         .y = READY ? line : d,
                          .sums = j->row_sums + i * j->wide + r->channel};
     memset(row.sums, 0, (size_t)r->channels * sizeof *row.sums);
     depthwise_row_run(&row);
-    for (int64_t pixel = 0; j->ready_d && pixel < j->columns; pixel++)
-        ready_line(line + pixel * GROUP, r->channels, d + pixel * j->d_row, j->streams);
+    for (int64_t pixel = 0; READY && pixel < j->columns; pixel++)
+        round_line(line + pixel * GROUP, r->channels, d + pixel * j->d_row, j->streams);
 }
 
 static void expand_piece(void *arg, int64_t piece, int thread) {
@@ -240,7 +238,7 @@ static void project_piece(void *arg, int64_t piece, int thread) {
                   .bias = j->c->x[PROJECT_B],
                   .residual = j->c->attr.residual ? j->x : NULL};
     tiles_begin();
-    gemm_a d = {j->d, j->d_row, 1, .ahead = j->ready_d, .ready = j->ready_d};
+    gemm_a d = {j->d, j->d_row, 1, .ahead = READY, .ready = READY, .rounded = READY};
     gemm_piece(&j->split, piece, d, j->rows * j->columns, j->packed_project, j->wide, j->out, out);
     tiles_end();
 }
