@@ -31,13 +31,12 @@
  * padded with zeros to a multiple. DEPTH_BLOCK: sums of so many steps are added to C. READY_FLOATS:
  * of a buffer for gemm_ready. ROWS_BEYOND: so many rows after the last of A, made ready, are read
  * for nothing. READS_AHEAD: A is read in place, so its rows are always asked for ahead. */
-enum { HALVES_STEP = 32 }; /* DEPTH_STEP of the kernels by halves */
 #if defined(MG_TILES)
 enum { TILE_VECTORS = 2, CHUNK_ROWS = 128, READS_AHEAD = false };
 #if defined(MG_GEMM_CELLS)
 enum { DEPTH_STEP = 16, DEPTH_BLOCK = 1 << 20, READY_FLOATS = 1, ROWS_BEYOND = 31 };
 #else
-enum { DEPTH_STEP = HALVES_STEP, DEPTH_BLOCK = 256, READY_FLOATS = 128 * 128, ROWS_BEYOND = 31 };
+enum { DEPTH_STEP = 32, DEPTH_BLOCK = 256, READY_FLOATS = 128 * 128, ROWS_BEYOND = 31 };
 #endif
 #else
 #if defined(MG_ISA_AVX512)

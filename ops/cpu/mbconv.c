@@ -14,8 +14,8 @@
  * A burst is as many rows as make CHUNK_ROWS pixels for the product: rows are adjacent in memory.
  * Compiled with MG_GEMM_HALVES too, for calls that may be relaxed (mg_attr) on a machine with AMX.
  * x is then taken apart beforehand, and d, most of the bytes of a block, is kept in bfloat16, rounded
- * row by row where it is made; its means are those of before. That one rounding moves a trained
- * network's logits no more than the rest does, as it is averaged over many channels.
+ * row by row where it is made, when its means have been taken. What that does to logits is in
+ * docs/speed.md.
  * Bytes moved per image: x, d written and read once, y; unfused, e and d would move six times. */
 #include "ops/cpu/depthwise.h"
 #include "ops/cpu/gate.h"
@@ -97,12 +97,13 @@ static int64_t lay_out(job *j, int threads, float *scratch) {
     return total;
 }
 
-/* The kernels that this call is for, if not these. With fewer channels than a step by halves takes,
- * tiles multiply padding: B4's block 2.0 gains nothing then, 1.1 takes 1.3 times as long. */
+/* The kernels that this call is for, if not these. By halves only where channels are expanded, and
+ * to no fewer than a group: otherwise tiles multiply padding (24 channels expanded to 24 took 1.2
+ * times as long as in f32). */
 static const mg_kernels *handed_to(const mg_op_call *c) {
-    bool fills_a_step = mg_has_input(c, EXPAND_W) && c->x_shape[X].dim[3] >= HALVES_STEP;
+    bool fills_tiles = mg_has_input(c, EXPAND_W) && c->x_shape[DW_W].dim[2] >= GROUP;
     if (c->attr.bf16) return mg_cpu_bf16_kernels(MG_BF16_MBCONV);
-    return fills_a_step ? kernels_by_halves(c, MG_HALVES_MBCONV) : NULL;
+    return fills_tiles ? kernels_by_halves(c, MG_HALVES_MBCONV) : NULL;
 }
 
 static size_t scratch_bytes(const mg_op_call *c, bool backward, int threads) {

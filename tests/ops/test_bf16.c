@@ -210,7 +210,7 @@ Test(bf16, kernels_by_halves_are_good_to_18_bits) {
 
 /* That the products on tiles are really made there, but not with few channels: they would gain
  * nothing. */
-Test(bf16, mbconv_goes_by_halves_where_its_channels_fill_a_step) {
+Test(bf16, mbconv_goes_by_halves_where_its_channels_fill_tiles) {
     cr_assert(mg_cpu_use_bf16_unit(MG_BF16_TILES_IN_C));
     cr_expect(differs_from_f32(MG_OP_mbconv, MG_BF16_TILES_IN_C, false));
     if (!mg_cpu_use(MG_CPU_AVX512) || !mg_cpu_use_bf16_unit(MG_BF16_AMX)) return;
