@@ -62,11 +62,10 @@ static inline const mg_kernels *kernels_by_halves(const mg_op_call *c, mg_bf16_k
 typedef struct gemm_a {
     const float *data;
     int64_t row, step;
-    bool ahead; /* prefetch the rows of the next tile: set for the first panel that meets them;
+    bool ahead;   /* prefetch the rows of the next tile: set for the first panel that meets them;
                    for gemm_rows: A ready lies in memory, not in cache */
-    bool ready; /* gemm_ready has been here */
-    bool
-        rounded; /* ready, as bfloat16 without low halves: 32 numbers in 16 floats (gemm_halves.h) */
+    bool ready;   /* gemm_ready has been here */
+    bool rounded; /* ready, without low halves: 32 numbers in 16 floats (gemm_halves.h) */
 } gemm_a;
 
 /* What happens to finished sums. */

@@ -10,8 +10,8 @@
  * halves, then 16 of low ones, as many floats as the numbers took. Panels of B are taken apart when
  * they have been packed (panel_ready), blocks of A when they are read (gemm_ready).
  *
- * An A that was rounded to bfloat16 in memory (round_line) has no low halves: two products, and half
- * of the bytes.
+ * An A that was rounded to bfloat16 in memory (round_line) has no low halves: two products, and
+ * half of the bytes.
  * Source: Henry, Tang & Heinecke 2019 (Leveraging the bfloat16 Artificial Intelligence Datatype For
  * Higher-Precision Computations). */
 #ifndef MG_OPS_CPU_GEMM_HALVES_H

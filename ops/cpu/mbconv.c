@@ -13,9 +13,9 @@
  *      instead of d, which is 60 times larger.
  * A burst is as many rows as make CHUNK_ROWS pixels for the product: rows are adjacent in memory.
  * Compiled with MG_GEMM_HALVES too, for calls that may be relaxed (mg_attr) on a machine with AMX.
- * x is then taken apart beforehand, and d, most of the bytes of a block, is kept in bfloat16, rounded
- * row by row where it is made, when its means have been taken. What that does to logits is in
- * docs/speed.md.
+ * x is then taken apart beforehand, and d, most of the bytes of a block, is kept in bfloat16,
+ * rounded row by row where it is made, when its means have been taken. What that does to logits is
+ * in docs/speed.md.
  * Bytes moved per image: x, d written and read once, y; unfused, e and d would move six times. */
 #include "ops/cpu/depthwise.h"
 #include "ops/cpu/gate.h"

@@ -227,11 +227,11 @@ static inline v16 v16_exp(v16 x) {
     return v16_select_less(x, low, v16_zero(), v16_scale2(p, k));
 }
 
-/* 1 + e^-x for the gates below, x within [-87.34, 86.6] where no exponent overflows. -x = n ln2/8 -
- * s with |s| <= ln2/16 (n by a rounder as in v16_exp, ln2/8 in two parts), so e^-x is 2^(n/8) times
- * a cubic in s: minimax with its first two coefficients exact, 2.6e-8 off. A power of two from a
- * table of eight costs three instructions and saves as many of the polynomial; the last multiply-add
- * brings the sum along. */
+/* 1 + e^-x for the gates below, x within [-87.34, 86.6] where no exponent overflows. -x is
+ * n ln2/8 - s with |s| <= ln2/16 (n by a rounder as in v16_exp, ln2/8 in two parts), so e^-x is
+ * 2^(n/8) times a cubic in s: minimax with its first two coefficients exact, 2.6e-8 off. A power of
+ * two from a table of eight costs three instructions and saves as many of the polynomial; the last
+ * multiply-add brings the sum along. */
 static inline v16 v16_one_plus_exp_minus(v16 x) {
     const v16 rounder = v16_set(12582912.0f), one = v16_set(1.0f);
     v16 rounded = v16_fma(x, v16_set(-11.5415603271117f), rounder);
