@@ -72,7 +72,7 @@ static double largest_difference(const mg_trial *a, const mg_trial *b) {
 
 /* mbconv's own cases have few channels, too few to go by halves. Deep: more than a depth block and
  * than a panel, and a last group of channels that ends within a step of the depth. Uneven: strides,
- * no residual, and nothing a multiple of anything. */
+ * no residual, nothing a multiple of anything, and pixels for three blocks of tiles. */
 static const mg_case wide[] = {
     {.name = "deep",
      .attr = {.kernel = 3, .stride = 1, .residual = true},
@@ -83,7 +83,7 @@ static const mg_case wide[] = {
     {.name = "uneven",
      .attr = {.kernel = 5, .stride = 2},
      .inputs = 11,
-     .shape = {MG_SHAPE(2, 9, 7, 37), MG_SHAPE(37, 75), MG_SHAPE(75), MG_SHAPE(5, 5, 75),
+     .shape = {MG_SHAPE(2, 17, 15, 37), MG_SHAPE(37, 75), MG_SHAPE(75), MG_SHAPE(5, 5, 75),
                MG_SHAPE(75), MG_SHAPE(75, 3), MG_SHAPE(3), MG_SHAPE(3, 75), MG_SHAPE(75),
                MG_SHAPE(75, 41), MG_SHAPE(41)}},
 };
