@@ -61,9 +61,10 @@ typedef struct mg_efficientnet_options {
     bool op_by_op;       /* trained blocks without fused ops: what the others are compared with */
 } mg_efficientnet_options;
 
-/* Stages 1 to 3 (with AMX 1 to 4) stay in f32, but for a cheaper SiLU and products by halves
- * (mg_attr.relaxed): with few channels and many pixels they gain least from bfloat16, and the
- * errors of their few-term sums reach the logit almost undiminished (docs/speed.md). */
+/* Stages 1 to 3 (with AMX 1 to 4) stay in f32, but for a cheaper SiLU and, with AMX, products by
+ * halves and one tensor in bfloat16 (mg_attr.relaxed): with few channels and many pixels they gain
+ * least from bfloat16, and the errors of their few-term sums reach the logit almost undiminished
+ * (docs/speed.md). */
 enum { MG_FIRST_BF16_STAGE = 4 };
 
 typedef struct mg_efficientnet {

@@ -45,7 +45,8 @@ typedef struct mg_attr {
     bool training;          /* batch norm: batch statistics; dropout: active */
     bool residual;          /* mbconv: add the input */
     bool bf16;              /* fused inference ops on the CPU: products in bfloat16 */
-    bool relaxed;           /* the same, in f32 but for 2^-12: cheaper SiLU, products by halves */
+    bool relaxed;           /* the same, in f32 but for 2^-12: cheaper SiLU, products by halves
+                               (mbconv then keeps its wide tensor in bfloat16) */
     bool align_corners;     /* resize */
     int axis;               /* concat */
     int64_t height, width;  /* resize: output size */
