@@ -83,9 +83,9 @@ static const mg_case wide[] = {
     {.name = "uneven",
      .attr = {.kernel = 5, .stride = 2},
      .inputs = 11,
-     .shape = {MG_SHAPE(2, 17, 15, 37), MG_SHAPE(37, 75), MG_SHAPE(75), MG_SHAPE(5, 5, 75),
-               MG_SHAPE(75), MG_SHAPE(75, 3), MG_SHAPE(3), MG_SHAPE(3, 75), MG_SHAPE(75),
-               MG_SHAPE(75, 41), MG_SHAPE(41)}},
+     .shape = {MG_SHAPE(2, 17, 15, 37), MG_SHAPE(37, 139), MG_SHAPE(139), MG_SHAPE(5, 5, 139),
+               MG_SHAPE(139), MG_SHAPE(139, 3), MG_SHAPE(3), MG_SHAPE(3, 139), MG_SHAPE(139),
+               MG_SHAPE(139, 41), MG_SHAPE(41)}},
 };
 
 /* Case k of an op, the wide ones after mbconv's own; false beyond the last. */
