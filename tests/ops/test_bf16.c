@@ -218,6 +218,60 @@ Test(bf16, mbconv_goes_by_halves_where_its_channels_fill_tiles) {
     cr_expect_not(differs_from_f32(MG_OP_mbconv, MG_BF16_AMX, true));
 }
 
+/* Square, to read d off: with the identity as project_w. */
+static const mg_case square = {
+    .name = "square",
+    .attr = {.kernel = 3, .stride = 1, .relaxed = true},
+    .inputs = 11,
+    .shape = {MG_SHAPE(1, 9, 7, 37), MG_SHAPE(37, 139), MG_SHAPE(139), MG_SHAPE(3, 3, 139),
+              MG_SHAPE(139), MG_SHAPE(139, 3), MG_SHAPE(3), MG_SHAPE(3, 139), MG_SHAPE(139),
+              MG_SHAPE(139, 139), MG_SHAPE(139)},
+};
+enum { SQUARE_PIXELS = 9 * 7, SQUARE_WIDE = 139, SE_W2 = 7, SE_B2, PROJECT_W, PROJECT_B };
+
+/* The square case with open gates and no bias, projected by the identity or as it was filled. */
+static void run_square(mg_trial *t, bool identity) {
+    mg_error err = {0};
+    open_trial(t, MG_OP_mbconv, &square, MG_F32);
+    for (int64_t i = 0; i < 3 * SQUARE_WIDE; i++) mg_trial_set(t, t->pristine[SE_W2], i, 0);
+    for (int64_t i = 0; i < SQUARE_WIDE; i++) {
+        mg_trial_set(t, t->pristine[SE_B2], i, 60); /* its sigmoid is 1 */
+        mg_trial_set(t, t->pristine[PROJECT_B], i, 0);
+    }
+    for (int64_t i = 0; identity && i < SQUARE_WIDE * SQUARE_WIDE; i++)
+        mg_trial_set(t, t->pristine[PROJECT_W], i, i % (SQUARE_WIDE + 1) == 0);
+    const mg_kernels *kernels = mg_op_kernels(MG_OP_mbconv, MG_DEVICE_CPU, MG_F32);
+    cr_assert_eq(mg_trial_forward(t, kernels, NULL, &err), MG_OK, "%s", err.message);
+}
+
+/* By halves d is bfloat16, and that is all that is lost: what is projected from it is as good as
+ * every product by halves, 2^-17 of the terms' sizes. */
+Test(bf16, mbconv_by_halves_rounds_d_and_nothing_else) {
+    const mg_bf16_unit units[] = {MG_BF16_AMX, MG_BF16_TILES_IN_C};
+    for (int u = 0; u < MG_COUNT(units); u++) {
+        mg_trial d, y;
+        if (!mg_cpu_use(MG_CPU_AVX512) && units[u] == MG_BF16_AMX) continue;
+        if (!mg_cpu_use_bf16_unit(units[u])) continue;
+        run_square(&d, true);
+        run_square(&y, false);
+        for (int64_t e = 0; e < SQUARE_PIXELS * SQUARE_WIDE; e++) {
+            int64_t pixel = e / SQUARE_WIDE, column = e % SQUARE_WIDE;
+            double own = mg_trial_get(&d, d.call.y, e), sum = 0, size = 0;
+            cr_assert_eq(own, rounded(own), "d[%lld] is %a, no bfloat16", (long long)e, own);
+            for (int64_t k = 0; k < SQUARE_WIDE; k++) {
+                double term = mg_trial_get(&d, d.call.y, pixel * SQUARE_WIDE + k) *
+                              mg_trial_get(&y, y.pristine[PROJECT_W], k * SQUARE_WIDE + column);
+                sum += term;
+                size += fabs(term);
+            }
+            double error = fabs(mg_trial_get(&y, y.call.y, e) - sum);
+            cr_assert_leq(error, ldexp(size, -17), "y[%lld]: off by %g", (long long)e, error);
+        }
+        mg_trial_close(&d);
+        mg_trial_close(&y);
+    }
+}
+
 /* The tiles in C are what the processor does: plain products, so no vector code may differ. */
 Test(bf16, tiles_in_c_give_the_bits_of_amx) {
     if (!mg_cpu_use(MG_CPU_AVX512) || !mg_cpu_use_bf16_unit(MG_BF16_AMX))
